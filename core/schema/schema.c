@@ -1,0 +1,1 @@
+#include <cube/types.h>
