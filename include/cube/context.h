@@ -51,4 +51,5 @@ CUBE_EXPORT void cube_context_add_time (CubeContext *context, gint64 spent_us); 
 CUBE_EXPORT void cube_metric_add (const char *name, const char *labels, double delta); /* a counter */
 CUBE_EXPORT void cube_metric_set (const char *name, const char *labels, double value); /* a gauge */
 CUBE_EXPORT void cube_metric_observe (const char *name, const char *labels, double seconds); /* a histogram of seconds */
+CUBE_EXPORT void cube_metrics_dump (GString *out); /* appends all of them in the text exposition format */
 CUBE_END_DECLS
