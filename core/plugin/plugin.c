@@ -1,1 +1,0 @@
-#include <cube/types.h>
