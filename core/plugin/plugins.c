@@ -6,7 +6,6 @@
 #include <gio/gio.h>
 #include <string.h>
 
-#define G_LOG_DOMAIN "cube-plugin"
 #define DRAIN_US (5 * G_USEC_PER_SEC)
 #define SETTLE_US (200 * 1000) /* a file being written is loaded once it has been quiet for this long */
 
