@@ -43,8 +43,8 @@
 #endif
 
 enum {
-  MAX_CONNECTIONS = 1000,    /* more wait in the listen queue */
-  MAX_HEADER_BYTES = 8192,   /* request line and headers together */
+  MAX_CONNECTIONS = 1000,  /* more wait in the listen queue */
+  MAX_HEADER_BYTES = 8192, /* request line and headers together */
   MAX_DELAY_MS = 60000,
   MAX_STRESS_MB = 16384,
   REQUEST_TIMEOUT_MS = 10000, /* first byte to end of headers, and to take an answer */
@@ -169,8 +169,7 @@ answer (Connection *c, const Request *request, int status, const char *format, .
                           "Content-Type: text/plain\r\n"
                           "Content-Length: %d\r\n"
                           "%s%s\r\n",
-                          status, reason_of (status), body_length,
-                          status == 405 ? "Allow: GET, HEAD\r\n" : "",
+                          status, reason_of (status), body_length, status == 405 ? "Allow: GET, HEAD\r\n" : "",
                           close_after ? "Connection: close\r\n" : "");
   if (!request->head)
     {
@@ -269,8 +268,7 @@ stress (Connection *c, const Request *request)
   size_t bytes;
   struct timespec before;
 
-  if (!query_number (request->query, "cpu", MAX_DELAY_MS, &cpu_ms)
-      || !query_number (request->query, "mb", MAX_STRESS_MB, &mb)
+  if (!query_number (request->query, "cpu", MAX_DELAY_MS, &cpu_ms) || !query_number (request->query, "mb", MAX_STRESS_MB, &mb)
       || !query_number (request->query, "ms", MAX_DELAY_MS, &hold_ms))
     return answer (c, request, 400, "cpu and ms want 0 to %d, mb 0 to %d\n", MAX_DELAY_MS, MAX_STRESS_MB);
 
