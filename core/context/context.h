@@ -13,7 +13,8 @@ CubeProcess *cube_process_new (void);
 CubeProcess *cube_process_new_simulated (guint64 seed, gint64 start_us);
 /* Stops all loops and workers (tasks already posted are run or freed), frees contexts. Main thread. */
 void cube_process_free (CubeProcess *process);
-void cube_process_stop_loops (CubeProcess *process);
+void cube_process_stop_workers (CubeProcess *process); /* waits for running blocking work; nothing more is taken */
+void cube_process_stop_loops (CubeProcess *process);   /* workers and loops */
 
 /* Simulation: runs one ready task of a loop chosen by the seed, or moves the clock to the next timer (not beyond @until_us). FALSE: nothing left to do
  * until then (the clock stands at @until_us). */

@@ -75,10 +75,19 @@ cube_process_new_simulated (guint64 seed, gint64 start_us)
 }
 
 void
+cube_process_stop_workers (CubeProcess *process)
+{
+  g_mutex_lock (&process->lock);
+  GThreadPool *workers = g_steal_pointer (&process->workers);
+  g_mutex_unlock (&process->lock);
+  if (workers != NULL)
+    g_thread_pool_free (workers, FALSE, TRUE);
+}
+
+void
 cube_process_stop_loops (CubeProcess *process)
 {
-  if (process->workers != NULL)
-    g_thread_pool_free (g_steal_pointer (&process->workers), FALSE, TRUE);
+  cube_process_stop_workers (process);
   for (guint i = 0; i < process->loops->len; i++)
     cube_loop_stop (process->loops->pdata[i]);
 }
@@ -206,10 +215,19 @@ cube_context_run_blocking (CubeContext *context, CubeTask work_task, CubeLoop *l
 {
   Work *work = g_new0 (Work, 1);
   *work = (Work){ work_task, done, loop, data };
-  if (context->process->sim != NULL)
-    cube_loop_post (loop != NULL ? loop : cube_context_get_loop (context, "main"), work_run_simulated, work, NULL);
-  else
-    g_thread_pool_push (context->process->workers, work, NULL);
+  CubeProcess *process = context->process;
+  if (process->sim != NULL)
+    {
+      cube_loop_post (loop != NULL ? loop : cube_context_get_loop (context, "main"), work_run_simulated, work, NULL);
+      return;
+    }
+  g_mutex_lock (&process->lock);
+  gboolean is_taken = process->workers != NULL;
+  if (is_taken)
+    g_thread_pool_push (process->workers, work, NULL);
+  g_mutex_unlock (&process->lock);
+  if (!is_taken) /* the process is ending: the work is not done, its data stays with the caller's owner */
+    g_free (work);
 }
 
 /* ---- clock and randomness ---- */

@@ -1,1 +1,466 @@
-#include <cube/types.h>
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One process: plugins, store, client, components by role, controllers; ready when all of them say so; down in reverse. */
+#include "daemon.h"
+#include <client/client-private.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <glib-unix.h>
+#include <glib/gstdio.h>
+#include <store/store.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <config.h>
+
+typedef struct {
+  const CubeOptions *options;
+  CubeProcess *process;
+  CubeContext *context;
+  CubeRegistry *registry;
+  CubePlugins *plugins;
+  const CubeImpl *storage;
+  CubeStore *store;
+  CubeClient *client;
+  CubeControllers *controllers;
+  CubeControl *control;
+  GPtrArray *components;   /* CubeImpl, started, in order */
+  GMainLoop *loop;
+  int lock_fd;
+  char *kubeconfig, *server;
+  gint64 started_us, ready_us; /* monotonic; ready 0 = not yet */
+  const char *step;        /* what it is doing now, for `up`'s progress */
+  char *failure;
+  CubeTimer *ready_timer;
+} Daemon;
+
+static gboolean
+take_lock (Daemon *daemon, GError **error)
+{
+  g_autofree char *path = g_build_filename (daemon->options->data_dir, "cube.lock", NULL);
+  if (g_mkdir_with_parents (daemon->options->data_dir, 0700) != 0)
+    {
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "data directory %s: %s", daemon->options->data_dir, g_strerror (errno));
+      return FALSE;
+    }
+  daemon->lock_fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (daemon->lock_fd < 0 || flock (daemon->lock_fd, LOCK_EX | LOCK_NB) != 0)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_BUSY, errno == EWOULDBLOCK ? "data directory %s is in use by another cube" : "data directory %s cannot be locked",
+                   daemon->options->data_dir);
+      return FALSE;
+    }
+  g_autofree char *pid = g_strdup_printf ("%d\n", getpid ());
+  if (ftruncate (daemon->lock_fd, 0) != 0 || write (daemon->lock_fd, pid, strlen (pid)) < 0)
+    g_warning ("%s: %s", path, g_strerror (errno));
+  return TRUE;
+}
+
+/* ---- facts ---- */
+
+static void
+set_config_fact (Daemon *daemon, const char *fact, const char *key, const char *fallback)
+{
+  CubeView config = daemon->options->config != NULL ? cube_value_root (daemon->options->config) : cube_view_none ();
+  const char *value = cube_view_string_or (cube_view_member (config, key), fallback);
+  if (value != NULL)
+    cube_context_set_fact (daemon->context, fact, value);
+}
+
+static gboolean
+set_facts (Daemon *daemon, GError **error)
+{
+  const CubeOptions *options = daemon->options;
+  g_autofree char *address = NULL;
+  guint16 port;
+  if (!cube_options_split_listen (options->listen, &address, &port, error))
+    return FALSE;
+  g_autofree char *port_text = g_strdup_printf ("%u", port);
+  g_autofree char *sim_nodes = g_strdup_printf ("%d", options->sim_nodes);
+  cube_context_set_fact (daemon->context, "listen-address", address);
+  cube_context_set_fact (daemon->context, "listen-port", port_text);
+  cube_context_set_fact (daemon->context, "roles", options->roles);
+  cube_context_set_fact (daemon->context, "runtime", options->runtime);
+  cube_context_set_fact (daemon->context, "sim-nodes", sim_nodes);
+  cube_context_set_fact (daemon->context, "version", CUBE_VERSION);
+  if (options->is_teardown)
+    cube_context_set_fact (daemon->context, "teardown", "true");
+  set_config_fact (daemon, "advertise-address", "advertiseAddress", NULL);
+  set_config_fact (daemon, "cluster-cidr", "clusterCIDR", NULL);
+  set_config_fact (daemon, "service-cidr", "serviceCIDR", "10.96.0.0/16");
+  set_config_fact (daemon, "cluster-dns", "clusterDNS", "10.96.0.10");
+  set_config_fact (daemon, "cluster-domain", "clusterDomain", "cluster.local");
+  set_config_fact (daemon, "node-port-range", "nodePortRange", "30000-32767");
+  set_config_fact (daemon, "runtime-endpoint", "runtimeEndpoint", NULL);
+  return TRUE;
+}
+
+/* ---- plugins ---- */
+
+/* Beside the binary in a build folder, else where it is installed. (transfer full) */
+static char *
+main_plugin_dir (void)
+{
+  g_autofree char *exe = g_file_read_link ("/proc/self/exe", NULL);
+  g_autofree char *exe_dir = exe != NULL ? g_path_get_dirname (exe) : NULL;
+  g_autofree char *beside = exe_dir != NULL ? g_build_filename (exe_dir, "plugins", NULL) : NULL;
+  if (beside != NULL && g_file_test (beside, G_FILE_TEST_IS_DIR))
+    return g_steal_pointer (&beside);
+  return g_strdup (CUBE_PLUGIN_DIR);
+}
+
+/* Every folder plugins come from. (transfer full) */
+static GPtrArray *
+plugin_dirs (Daemon *daemon)
+{
+  GPtrArray *dirs = g_ptr_array_new_with_free_func (g_free);
+  CubeView config = daemon->options->config != NULL ? cube_value_root (daemon->options->config) : cube_view_none ();
+  CubeIter it;
+  CubeView element;
+  g_ptr_array_add (dirs, main_plugin_dir ());
+  for (cube_iter_init (&it, cube_view_member (config, "pluginFolders")); cube_iter_next (&it, NULL, &element);)
+    g_ptr_array_add (dirs, g_strdup (cube_view_string (element)));
+  for (guint i = 0; daemon->options->plugin_dirs != NULL && daemon->options->plugin_dirs[i] != NULL; i++)
+    g_ptr_array_add (dirs, g_strdup (daemon->options->plugin_dirs[i]));
+  g_autofree char *own = g_build_filename (daemon->options->data_dir, "plugins", NULL);
+  g_mkdir_with_parents (own, 0700);
+  g_ptr_array_add (dirs, g_steal_pointer (&own));
+  return dirs;
+}
+
+static void
+load_plugins (Daemon *daemon, const CubePluginDescriptor *const *builtin)
+{
+  CubeView config = daemon->options->config != NULL ? cube_value_root (daemon->options->config) : cube_view_none ();
+  daemon->plugins = cube_plugins_new (daemon->process, daemon->registry, cube_view_member (config, "plugins"));
+  cube_plugins_set_disabled (daemon->plugins, cube_view_member (config, "disabledPlugins"));
+  cube_plugins_add_builtin (daemon->plugins, builtin);
+  g_autoptr (GPtrArray) dirs = plugin_dirs (daemon);
+  for (guint i = 0; i < dirs->len; i++)
+    cube_plugins_load_dir (daemon->plugins, dirs->pdata[i]);
+}
+
+static gboolean
+start_plugins (Daemon *daemon, GError **error)
+{
+  CubeView config = daemon->options->config != NULL ? cube_value_root (daemon->options->config) : cube_view_none ();
+  g_autoptr (GPtrArray) required = g_ptr_array_new ();
+  CubeIter it;
+  CubeView element;
+  for (cube_iter_init (&it, cube_view_member (config, "requiredPlugins")); cube_iter_next (&it, NULL, &element);)
+    g_ptr_array_add (required, (gpointer) cube_view_string (element));
+  g_ptr_array_add (required, NULL);
+  if (!cube_plugins_start (daemon->plugins, (const char *const *) required->pdata, error))
+    return FALSE;
+  g_autoptr (GPtrArray) dirs = plugin_dirs (daemon);
+  for (guint i = 0; i < dirs->len; i++)
+    if (g_file_test (dirs->pdata[i], G_FILE_TEST_IS_DIR))
+      cube_plugins_watch_dir (daemon->plugins, dirs->pdata[i]);
+  return TRUE;
+}
+
+/* ---- store and client ---- */
+
+static gboolean
+open_store (Daemon *daemon, GError **error)
+{
+  CubeView config = daemon->options->config != NULL ? cube_view_member (cube_value_root (daemon->options->config), "storage") : cube_view_none ();
+  const char *id = cube_view_string_or (cube_view_member (config, "plugin"), "sqlite");
+  g_autofree char *own = g_build_filename (daemon->options->data_dir, "store", NULL);
+  const char *location = cube_view_string_or (cube_view_member (config, "location"), own);
+  daemon->storage = cube_registry_lookup (daemon->registry, CUBE_STORAGE, id);
+  if (daemon->storage == NULL)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "no storage plugin \"%s\" was loaded", id);
+      return FALSE;
+    }
+  static const char *const volatile_default[] = { "coordination.k8s.io/leases", NULL };
+  CubeStoreOptions options = { .volatile_resources = volatile_default, .history = (guint) CLAMP (cube_view_int (cube_view_member (config, "history"), 0), 0, 10000000) };
+  g_autoptr (GPtrArray) listed = g_ptr_array_new ();
+  CubeIter it;
+  CubeView element;
+  for (cube_iter_init (&it, cube_view_member (config, "volatile")); cube_iter_next (&it, NULL, &element);)
+    g_ptr_array_add (listed, (gpointer) g_intern_string (cube_view_string (element)));
+  g_ptr_array_add (listed, NULL);
+  if (cube_view_exists (cube_view_member (config, "volatile")))
+    options.volatile_resources = (const char *const *) listed->pdata;
+  const CubeStorageOps *ops = daemon->storage->ops;
+  if (!ops->open (daemon->storage->state, location, error))
+    {
+      g_prefix_error (error, "storage: ");
+      return FALSE;
+    }
+  daemon->store = cube_store_new (daemon->context, ops, daemon->storage->state, &options, error);
+  if (daemon->store == NULL)
+    {
+      g_prefix_error (error, "store: ");
+      return FALSE;
+    }
+  daemon->client = cube_client_new_local (daemon->context, daemon->store, cube_context_schema (daemon->context), daemon->registry);
+  cube_process_set_client (daemon->process, daemon->client);
+  return TRUE;
+}
+
+/* ---- components ---- */
+
+static gint
+compare_components (gconstpointer a, gconstpointer b)
+{
+  const CubeImpl *x = *(const CubeImpl *const *) a, *y = *(const CubeImpl *const *) b;
+  return ((const CubeComponentOps *) x->ops)->order - ((const CubeComponentOps *) y->ops)->order;
+}
+
+static gboolean
+start_components (Daemon *daemon, GError **error)
+{
+  g_autoptr (GPtrArray) list = cube_registry_list (daemon->registry, CUBE_COMPONENT);
+  g_ptr_array_sort (list, compare_components);
+  for (guint i = 0; i < list->len; i++)
+    {
+      const CubeImpl *impl = list->pdata[i];
+      const CubeComponentOps *ops = impl->ops;
+      if (*ops->role != '\0' && !cube_context_has_role (daemon->context, ops->role))
+        continue;
+      daemon->step = impl->id;
+      if (!ops->start (impl->state, error))
+        {
+          g_prefix_error (error, "%s: ", impl->id);
+          return FALSE;
+        }
+      g_ptr_array_add (daemon->components, (gpointer) cube_impl_ref (impl));
+    }
+  return TRUE;
+}
+
+static void
+stop_components (Daemon *daemon)
+{
+  while (daemon->components->len > 0)
+    {
+      const CubeImpl *impl = g_ptr_array_steal_index (daemon->components, daemon->components->len - 1);
+      const CubeComponentOps *ops = impl->ops;
+      ops->stop (impl->state);
+      cube_impl_unref (impl);
+    }
+}
+
+/* ---- readiness ---- */
+
+/* What is still missing, or NULL. (transfer full) */
+static char *
+nodes_missing (Daemon *daemon)
+{
+  if (!cube_context_has_role (daemon->context, "node"))
+    return NULL;
+  const CubeResource *nodes = cube_schema_resource (cube_context_schema (daemon->context), "v1", "nodes");
+  g_autoptr (GPtrArray) list = cube_client_list (daemon->client, nodes, NULL, NULL, NULL, NULL);
+  guint expected = (guint) daemon->options->sim_nodes + (g_str_equal (daemon->options->runtime, "cri") ? 1 : 0);
+  guint n_ready = 0;
+  g_autofree char *why = NULL;
+  for (guint i = 0; list != NULL && i < list->len; i++)
+    {
+      g_autoptr (CubeValue) value = cube_object_value (list->pdata[i]);
+      CubeIter it;
+      CubeView condition;
+      for (cube_iter_init (&it, cube_value_get (value, "status", "conditions")); cube_iter_next (&it, NULL, &condition);)
+        {
+          if (g_strcmp0 (cube_view_get_string (condition, "type"), "Ready") != 0)
+            continue;
+          if (g_strcmp0 (cube_view_get_string (condition, "status"), "True") == 0)
+            n_ready++;
+          else if (why == NULL)
+            why = g_strdup_printf ("node %s: %s", cube_object_name (list->pdata[i]), cube_view_string_or (cube_view_member (condition, "message"), "not ready"));
+        }
+    }
+  if (n_ready >= expected)
+    return NULL;
+  return why != NULL ? g_steal_pointer (&why) : g_strdup_printf ("%u of %u nodes are ready", n_ready, expected);
+}
+
+/* Everything that is not ready yet: (transfer full) (element-type utf8) */
+static GPtrArray *
+waiting_for (Daemon *daemon)
+{
+  GPtrArray *waiting = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; i < daemon->components->len; i++)
+    {
+      const CubeImpl *impl = daemon->components->pdata[i];
+      const CubeComponentOps *ops = impl->ops;
+      g_autofree char *why = NULL;
+      if (CUBE_OPS_HAS (ops, is_ready) && !ops->is_ready (impl->state, &why))
+        g_ptr_array_add (waiting, g_strdup_printf ("%s: %s", impl->id, why != NULL ? why : "not ready"));
+    }
+  char *nodes = nodes_missing (daemon);
+  if (nodes != NULL)
+    g_ptr_array_add (waiting, nodes);
+  return waiting;
+}
+
+static void
+check_ready (gpointer data)
+{
+  Daemon *daemon = data;
+  cube_timer_cancel (g_steal_pointer (&daemon->ready_timer));
+  g_autoptr (GPtrArray) waiting = waiting_for (daemon);
+  if (waiting->len == 0)
+    {
+      daemon->ready_us = g_get_monotonic_time ();
+      daemon->step = "ready";
+      g_message ("ready after %.3f s", (double) (daemon->ready_us - daemon->started_us) / G_USEC_PER_SEC);
+      return;
+    }
+  daemon->ready_timer = cube_loop_after (cube_context_get_loop (daemon->context, "main"), 20 * 1000, check_ready, daemon, NULL);
+}
+
+/* ---- the control socket's answers ---- */
+
+static CubeValue *
+describe_status (Daemon *daemon)
+{
+  g_autoptr (CubeBuilder) builder = cube_builder_new ();
+  CubeMut *root = cube_builder_root (builder);
+  g_autoptr (GPtrArray) waiting = waiting_for (daemon);
+  g_autoptr (CubeValue) plugins = cube_plugins_describe (daemon->plugins);
+  cube_mut_set_int (root, "pid", getpid ());
+  cube_mut_set_string (root, "server", daemon->server);
+  cube_mut_set_string (root, "kubeconfig", daemon->kubeconfig);
+  cube_mut_set_bool (root, "ready", daemon->ready_us != 0 && waiting->len == 0);
+  cube_mut_set_string (root, "step", daemon->step);
+  cube_mut_set_string (root, "dataDir", daemon->options->data_dir);
+  cube_mut_set_string (root, "roles", daemon->options->roles);
+  cube_mut_set_string (root, "runtime", daemon->options->runtime);
+  CubeMut *versions = cube_mut_set_object (root, "versions");
+  cube_mut_set_string (versions, "cube", CUBE_VERSION);
+  cube_mut_set_string (versions, "kubernetes", "v1.36");
+  g_autofree char *runtime_version = cube_context_fact (daemon->context, "runtime-version");
+  cube_mut_set_string (versions, "runtime", runtime_version);
+  if (daemon->ready_us != 0)
+    cube_mut_set_double (root, "secondsToReady", (double) (daemon->ready_us - daemon->started_us) / G_USEC_PER_SEC);
+  CubeMut *list = cube_mut_set_array (root, "waitingFor");
+  for (guint i = 0; i < waiting->len; i++)
+    cube_mut_append_string (list, waiting->pdata[i]);
+  cube_mut_set_view (root, "plugins", cube_value_root (plugins));
+  return cube_builder_end (builder);
+}
+
+static void
+quit (gpointer data)
+{
+  g_main_loop_quit (((Daemon *) data)->loop);
+}
+
+static CubeValue *
+answer_control (const char *op, CubeView request, gpointer data)
+{
+  Daemon *daemon = data;
+  if (g_str_equal (op, "status"))
+    return describe_status (daemon);
+  if (g_str_equal (op, "plugins"))
+    return cube_plugins_describe (daemon->plugins);
+  if (!g_str_equal (op, "down"))
+    return NULL;
+  cube_context_set_fact (daemon->context, "teardown", "true");
+  cube_loop_post (cube_context_get_loop (daemon->context, "main"), quit, daemon, NULL);
+  return describe_status (daemon);
+}
+
+static gboolean
+on_signal (gpointer data)
+{
+  quit (data);
+  return G_SOURCE_CONTINUE;
+}
+
+/* ---- the whole ---- */
+
+static gboolean
+write_kubeconfig (Daemon *daemon, GError **error)
+{
+  g_autofree char *port = cube_context_fact (daemon->context, "listen-port");
+  g_autofree char *address = cube_context_fact (daemon->context, "listen-address");
+  if (!cube_context_has_role (daemon->context, "api") || g_strcmp0 (port, "0") == 0)
+    return TRUE;
+  const char *host = g_str_equal (address, "0.0.0.0") ? "127.0.0.1" : g_str_equal (address, "::") ? "[::1]" : address;
+  daemon->server = strchr (host, ':') != NULL && *host != '[' ? g_strdup_printf ("https://[%s]:%s", host, port) : g_strdup_printf ("https://%s:%s", host, port);
+  cube_context_set_fact (daemon->context, "server", daemon->server);
+  daemon->kubeconfig = cube_kubeconfig_write (daemon->context, daemon->server, error);
+  return daemon->kubeconfig != NULL;
+}
+
+static gboolean
+bring_up (Daemon *daemon, const CubePluginDescriptor *const *builtin, GError **error)
+{
+  daemon->step = "plugins";
+  if (!take_lock (daemon, error) || !set_facts (daemon, error))
+    return FALSE;
+  load_plugins (daemon, builtin);
+  daemon->step = "store";
+  if (!open_store (daemon, error))
+    return FALSE;
+  daemon->control = cube_control_listen (daemon->options->data_dir, answer_control, daemon, error);
+  if (daemon->control == NULL || !start_plugins (daemon, error))
+    return FALSE;
+  daemon->step = "bootstrap";
+  if (!cube_bootstrap_namespaces (daemon->context, error) || !start_components (daemon, error) || !write_kubeconfig (daemon, error))
+    return FALSE;
+  daemon->step = "controllers";
+  if (cube_context_has_role (daemon->context, "controllers"))
+    daemon->controllers = cube_controllers_start (daemon->context, daemon->client);
+  daemon->step = "nodes";
+  check_ready (daemon);
+  return TRUE;
+}
+
+static void
+bring_down (Daemon *daemon)
+{
+  cube_timer_cancel (g_steal_pointer (&daemon->ready_timer));
+  g_clear_pointer (&daemon->control, cube_control_free);
+  g_clear_pointer (&daemon->controllers, cube_controllers_stop);
+  stop_components (daemon);
+  if (daemon->plugins != NULL)
+    cube_plugins_stop (daemon->plugins, daemon->storage != NULL ? daemon->storage->plugin : NULL);
+  if (daemon->client != NULL)
+    cube_client_stop_local (daemon->client);
+  cube_process_stop_loops (daemon->process);
+  g_clear_pointer (&daemon->store, cube_store_free);
+  if (daemon->storage != NULL)
+    ((const CubeStorageOps *) daemon->storage->ops)->close (daemon->storage->state);
+  g_clear_pointer (&daemon->storage, cube_impl_unref);
+  if (daemon->plugins != NULL)
+    cube_plugins_stop (daemon->plugins, NULL);
+}
+
+int
+cube_daemon_run (const CubeOptions *options, const CubePluginDescriptor *const *builtin)
+{
+  g_autoptr (GError) error = NULL;
+  Daemon daemon = { .options = options, .lock_fd = -1, .started_us = g_get_monotonic_time (), .step = "start" };
+  prctl (PR_SET_NAME, "cube", 0, 0, 0);
+  daemon.loop = g_main_loop_new (NULL, FALSE);
+  daemon.process = cube_process_new ();
+  daemon.components = g_ptr_array_new ();
+  daemon.registry = cube_registry_new ();
+  cube_process_set_registry (daemon.process, daemon.registry);
+  cube_process_set_schema (daemon.process, cube_schema_get_default ());
+  cube_process_set_data_dir (daemon.process, options->data_dir);
+  cube_process_set_node_name (daemon.process, options->node_name);
+  daemon.context = cube_process_new_context (daemon.process, "core", cube_view_none ());
+  g_unix_signal_add (SIGTERM, on_signal, &daemon);
+  g_unix_signal_add (SIGINT, on_signal, &daemon);
+  signal (SIGPIPE, SIG_IGN);
+  gboolean ok = bring_up (&daemon, builtin, &error);
+  if (ok && !options->is_teardown)
+    g_main_loop_run (daemon.loop);
+  else if (!ok)
+    g_printerr ("cube: %s\n", error->message);
+  bring_down (&daemon);
+  g_free (daemon.kubeconfig);
+  g_free (daemon.server);
+  g_ptr_array_unref (daemon.components);
+  g_main_loop_unref (daemon.loop);
+  if (daemon.lock_fd >= 0)
+    close (daemon.lock_fd);
+  return ok ? 0 : 1;
+}

@@ -36,6 +36,7 @@ struct _CubePlugins {
   gboolean is_started;
   GPtrArray *monitors;    /* GFileMonitor */
   GHashTable *pending;    /* path → Pending */
+  GHashTable *disabled;   /* set of names */
 };
 
 static void
@@ -68,6 +69,7 @@ cube_plugins_new (CubeProcess *process, CubeRegistry *registry, CubeView config)
   plugins->list = g_ptr_array_new_with_free_func (plugin_free);
   plugins->monitors = g_ptr_array_new_with_free_func (g_object_unref);
   plugins->pending = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, pending_free);
+  plugins->disabled = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   CubeContext *context = cube_process_new_context (process, "plugins", cube_view_none ());
   plugins->loop = cube_context_get_loop (context, "main");
   return plugins;
@@ -80,6 +82,7 @@ cube_plugins_free (CubePlugins *plugins)
     return;
   g_ptr_array_unref (plugins->monitors);
   g_hash_table_unref (plugins->pending);
+  g_hash_table_unref (plugins->disabled);
   g_ptr_array_unref (plugins->list);
   cube_value_unref (plugins->config);
   g_free (plugins);
@@ -237,6 +240,11 @@ is_running (const Plugin *plugin)
 static gboolean
 install (CubePlugins *plugins, CubePluginImage *image, GError **error)
 {
+  if (g_hash_table_contains (plugins->disabled, image->descriptor.name))
+    {
+      cube_plugin_image_free (image);
+      return TRUE;
+    }
   Plugin *fresh = new_plugin (image);
   Plugin *old = find_plugin (plugins, fresh->name, NULL);
   gboolean was_running = old != NULL && is_running (old);
@@ -348,13 +356,26 @@ cube_plugins_start (CubePlugins *plugins, const char *const *required, GError **
 }
 
 void
-cube_plugins_stop (CubePlugins *plugins)
+cube_plugins_set_disabled (CubePlugins *plugins, CubeView names)
+{
+  CubeIter it;
+  CubeView element;
+  for (cube_iter_init (&it, names); cube_iter_next (&it, NULL, &element);)
+    if (cube_view_string (element) != NULL)
+      g_hash_table_add (plugins->disabled, g_strdup (cube_view_string (element)));
+}
+
+void
+cube_plugins_stop (CubePlugins *plugins, const char *keep)
 {
   g_ptr_array_set_size (plugins->monitors, 0);
   g_hash_table_remove_all (plugins->pending);
   for (guint i = plugins->list->len; i-- > 0;)
-    if (is_running (plugins->list->pdata[i]))
-      plugin_stop (plugins, plugins->list->pdata[i]);
+    {
+      Plugin *plugin = plugins->list->pdata[i];
+      if (is_running (plugin) && g_strcmp0 (plugin->name, keep) != 0)
+        plugin_stop (plugins, plugin);
+    }
 }
 
 /* ---- watching folders ---- */

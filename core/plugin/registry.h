@@ -33,6 +33,8 @@ gboolean cube_plugins_load_file (CubePlugins *plugins, const char *path, GError 
 /* start() of all loaded; from now on new ones are started at once, and the folders are watched. Errors only for plugins the configuration requires. */
 gboolean cube_plugins_start (CubePlugins *plugins, const char *const *required, GError **error);
 void cube_plugins_watch_dir (CubePlugins *plugins, const char *dir);
-void cube_plugins_stop (CubePlugins *plugins);
+void cube_plugins_set_disabled (CubePlugins *plugins, CubeView names /* list of strings */); /* before loading */
+/* Stops all, last loaded first; @keep (nullable): a plugin left running. */
+void cube_plugins_stop (CubePlugins *plugins, const char *keep);
 /* [{name, version, description, license, path, state, healthy, message, timeMicros, interfaces: ["cube.x/id"]}], failed ones too. (transfer full) */
 CubeValue *cube_plugins_describe (CubePlugins *plugins);

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cube status, down, plugins, kubeconfig: ask the running daemon. */
+#include "cli.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+
+static gboolean
+check_output (const char *command, const char *output)
+{
+  if (output == NULL || g_str_equal (output, "json") || g_str_equal (output, "yaml"))
+    return TRUE;
+  g_printerr ("cube %s: output \"%s\" is unknown (known: json, yaml)\n", command, output);
+  return FALSE;
+}
+
+static void
+print_value (CubeView view, const char *output)
+{
+  g_autofree char *text = NULL;
+  if (g_str_equal (output, "yaml"))
+    text = cube_view_to_yaml (view, NULL);
+  else
+    {
+      GString *out = g_string_new (NULL);
+      cube_view_append_json_pretty (view, out, 2);
+      g_string_append_c (out, '\n');
+      text = g_string_free (out, FALSE);
+    }
+  fputs (text, stdout);
+}
+
+static CubeValue *
+ask (const CubeOptions *options, const char *command, const char *op)
+{
+  g_autoptr (GError) error = NULL;
+  CubeValue *answer = cube_control_call (options->data_dir, op, &error);
+  if (answer == NULL)
+    g_printerr ("cube %s: no cluster runs in %s (%s)\n  start one: cube up --data-dir %s\n", command, options->data_dir, error->message, options->data_dir);
+  return answer;
+}
+
+static void
+print_status (CubeView status)
+{
+  CubeIter it;
+  CubeView element;
+  guint n_plugins = 0, n_ill = 0;
+  printf ("%s, pid %" G_GINT64_FORMAT "\n", cube_view_get_bool (status, FALSE, "ready") ? "ready" : "not ready", cube_view_get_int (status, 0, "pid"));
+  printf ("  server      %s\n", cube_view_string_or (cube_view_member (status, "server"), "-"));
+  printf ("  kubeconfig  %s\n", cube_view_string_or (cube_view_member (status, "kubeconfig"), "-"));
+  printf ("  roles       %s, runtime %s\n", cube_view_get_string (status, "roles"), cube_view_get_string (status, "runtime"));
+  for (cube_iter_init (&it, cube_view_member (status, "waitingFor")); cube_iter_next (&it, NULL, &element);)
+    {
+      printf ("  waiting for ");
+      cube_cli_print_safe (cube_view_string (element));
+      putchar ('\n');
+    }
+  for (cube_iter_init (&it, cube_view_member (status, "plugins")); cube_iter_next (&it, NULL, &element); n_plugins++)
+    n_ill += !cube_view_get_bool (element, FALSE, "healthy");
+  printf ("  plugins     %u, %u not healthy (cube plugins)\n", n_plugins, n_ill);
+}
+
+int
+cube_command_status (int argc, char **argv, const CubeCommandContext *context)
+{
+  CubeOptions options;
+  int status;
+  g_autofree char *output = NULL;
+  cube_options_init (&options);
+  const GOptionEntry entries[] = { { "output", 'o', 0, G_OPTION_ARG_STRING, &output, "json or yaml", "FORMAT" }, { NULL } };
+  if (!cube_cli_parse (&argc, &argv, "status", "say what runs, where, and how it is", "Returns 0 when the cluster is ready, 1 otherwise.", entries, &options, &status))
+    {
+      cube_options_clear (&options);
+      return status;
+    }
+  g_autoptr (CubeValue) answer = check_output ("status", output) ? ask (&options, "status", "status") : NULL;
+  cube_options_clear (&options);
+  if (answer == NULL)
+    return 1;
+  if (output != NULL)
+    print_value (cube_value_root (answer), output);
+  else
+    print_status (cube_value_root (answer));
+  return cube_view_get_bool (cube_value_root (answer), FALSE, "ready") ? 0 : 1;
+}
+
+static void
+print_plugin (CubeView plugin)
+{
+  CubeIter it;
+  CubeView element;
+  g_autofree char *spent = g_strdup_printf ("%.1f ms", (double) cube_view_get_int (plugin, 0, "timeMicros") / 1000);
+  printf ("%-32s %-9s %-9s %12s  ", cube_view_string_or (cube_view_member (plugin, "name"), "-"), cube_view_string_or (cube_view_member (plugin, "version"), "-"),
+          cube_view_get_bool (plugin, FALSE, "healthy") ? "healthy" : cube_view_get_string (plugin, "state"), spent);
+  for (cube_iter_init (&it, cube_view_member (plugin, "interfaces")); cube_iter_next (&it, NULL, &element);)
+    printf ("%s ", cube_view_string (element));
+  putchar ('\n');
+  const char *message = cube_view_get_string (plugin, "message");
+  if (message == NULL)
+    return;
+  printf ("    ");
+  cube_cli_print_safe (message);
+  putchar ('\n');
+}
+
+int
+cube_command_plugins (int argc, char **argv, const CubeCommandContext *context)
+{
+  CubeOptions options;
+  int status;
+  g_autofree char *output = NULL;
+  cube_options_init (&options);
+  const GOptionEntry entries[] = { { "output", 'o', 0, G_OPTION_ARG_STRING, &output, "json or yaml", "FORMAT" }, { NULL } };
+  if (!cube_cli_parse (&argc, &argv, "plugins", "list the plugins of the running cluster", NULL, entries, &options, &status))
+    {
+      cube_options_clear (&options);
+      return status;
+    }
+  g_autoptr (CubeValue) answer = check_output ("plugins", output) ? ask (&options, "plugins", "plugins") : NULL;
+  cube_options_clear (&options);
+  if (answer == NULL)
+    return 1;
+  if (output != NULL)
+    {
+      print_value (cube_value_root (answer), output);
+      return 0;
+    }
+  CubeIter it;
+  CubeView element;
+  printf ("%-32s %-9s %-9s %12s  %s\n", "NAME", "VERSION", "HEALTH", "TIME", "INTERFACES");
+  for (cube_iter_init (&it, cube_value_root (answer)); cube_iter_next (&it, NULL, &element);)
+    print_plugin (element);
+  return 0;
+}
+
+int
+cube_command_kubeconfig (int argc, char **argv, const CubeCommandContext *context)
+{
+  CubeOptions options;
+  int status;
+  gboolean is_raw = FALSE;
+  cube_options_init (&options);
+  const GOptionEntry entries[] = { { "raw", 0, 0, G_OPTION_ARG_NONE, &is_raw, "Print the file itself (it holds a private key)", NULL }, { NULL } };
+  if (!cube_cli_parse (&argc, &argv, "kubeconfig", "print the path of the administrator's kubeconfig", NULL, entries, &options, &status))
+    {
+      cube_options_clear (&options);
+      return status;
+    }
+  g_autofree char *path = g_build_filename (options.data_dir, "admin.kubeconfig", NULL);
+  g_autofree char *text = NULL;
+  g_autoptr (GError) error = NULL;
+  cube_options_clear (&options);
+  if (!g_file_get_contents (path, &text, NULL, &error))
+    {
+      g_printerr ("cube kubeconfig: %s\n", error->message);
+      return 1;
+    }
+  printf ("%s%s", is_raw ? text : path, is_raw ? "" : "\n");
+  return 0;
+}
+
+/* TRUE once nobody holds the data directory's lock. */
+static gboolean
+is_unlocked (const char *data_dir)
+{
+  g_autofree char *path = g_build_filename (data_dir, "cube.lock", NULL);
+  int fd = open (path, O_RDWR | O_CLOEXEC);
+  if (fd < 0)
+    return errno == ENOENT;
+  gboolean is_free = flock (fd, LOCK_EX | LOCK_NB) == 0;
+  close (fd);
+  return is_free;
+}
+
+int
+cube_command_down (int argc, char **argv, const CubeCommandContext *context)
+{
+  CubeOptions options;
+  int status;
+  gint timeout_s = 90;
+  cube_options_init (&options);
+  const GOptionEntry entries[] = { { "timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s, "How long to wait (default 90)", "SECONDS" }, { NULL } };
+  if (!cube_cli_parse (&argc, &argv, "down", "end everything `up` started: pods, network, containerd, the daemon", "The data stays: `cube up` brings the same cluster back.",
+                       entries, &options, &status))
+    {
+      cube_options_clear (&options);
+      return status;
+    }
+  g_autoptr (CubeValue) answer = cube_control_call (options.data_dir, "down", NULL);
+  if (answer == NULL && is_unlocked (options.data_dir) && g_file_test (options.data_dir, G_FILE_TEST_IS_DIR))
+    {
+      /* Nobody answers: a daemon that was killed. Its containers and network may still be there. */
+      g_free (options.roles);
+      options.roles = g_strdup ("node");
+      options.is_teardown = TRUE;
+      status = cube_daemon_run (&options, context->builtin);
+      cube_options_clear (&options);
+      return status;
+    }
+  gint64 deadline = g_get_monotonic_time () + (gint64) timeout_s * G_USEC_PER_SEC;
+  while (!is_unlocked (options.data_dir) && g_get_monotonic_time () < deadline)
+    g_usleep (20 * 1000);
+  status = is_unlocked (options.data_dir) ? 0 : 1;
+  if (status == 0)
+    printf ("The cluster in %s is down.\n", options.data_dir);
+  else
+    g_printerr ("cube down: still not down after %d s; see %s/cube.log\n", timeout_s, options.data_dir);
+  cube_options_clear (&options);
+  return status;
+}

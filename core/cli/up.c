@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cube up, server, agent: start the daemon in the background and wait until it is ready; or run it in the foreground. */
+#include "cli.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define POLL_US (20 * 1000)
+
+static const char up_description[] =
+  "Starts a cluster on this machine: control plane, node and network in one process. Progress goes to standard output; the log to DIR/cube.log.\n"
+  "Returns 0 once every node is Ready. Running it again on a running cluster changes nothing.\n\n"
+  "Examples:\n  cube up\n  cube up --runtime sim --sim-nodes 10 --data-dir /tmp/c --listen 127.0.0.1:0\n  cube up --roles api     an API server alone\n";
+
+/* Starts `cube <same arguments> --foreground` detached, its output into the log. Returns its pid, or -1. */
+static pid_t
+spawn_daemon (int argc, char **argv, const CubeOptions *options, GError **error)
+{
+  g_autofree char *log_path = g_build_filename (options->data_dir, "cube.log", NULL);
+  if (g_mkdir_with_parents (options->data_dir, 0700) != 0)
+    {
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "data directory %s: %s", options->data_dir, g_strerror (errno));
+      return -1;
+    }
+  int log_fd = open (log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  int null_fd = open ("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (log_fd < 0 || null_fd < 0)
+    {
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "log %s: %s", log_path, g_strerror (errno));
+      return -1;
+    }
+  g_autoptr (GPtrArray) args = g_ptr_array_new ();
+  g_ptr_array_add (args, (gpointer) "cube");
+  for (int i = 0; i < argc; i++)
+    g_ptr_array_add (args, argv[i]);
+  g_ptr_array_add (args, (gpointer) "--foreground");
+  g_ptr_array_add (args, NULL);
+  pid_t pid = fork ();
+  if (pid == 0)
+    {
+      setsid ();
+      dup2 (null_fd, STDIN_FILENO);
+      dup2 (log_fd, STDOUT_FILENO);
+      dup2 (log_fd, STDERR_FILENO);
+      close_range (3, ~0U, CLOSE_RANGE_CLOEXEC);
+      execv ("/proc/self/exe", (char *const *) args->pdata);
+      _exit (127);
+    }
+  close (log_fd);
+  close (null_fd);
+  if (pid < 0)
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "fork: %s", g_strerror (errno));
+  return pid;
+}
+
+/* The last line of the log that says why. (transfer full) (nullable) */
+static char *
+last_complaint (const CubeOptions *options)
+{
+  g_autofree char *log_path = g_build_filename (options->data_dir, "cube.log", NULL);
+  g_autofree char *text = NULL;
+  if (!g_file_get_contents (log_path, &text, NULL, NULL))
+    return NULL;
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  for (guint i = g_strv_length (lines); i-- > 0;)
+    if (g_str_has_prefix (lines[i], "cube: "))
+      return g_strdup (lines[i] + strlen ("cube: "));
+  return NULL;
+}
+
+static const char *
+remedy (const char *why)
+{
+  static const struct { const char *word, *advice; } table[] = {
+    { "in use by another cube", "a cluster already runs there: cube status, or choose another --data-dir" },
+    { "ddress already in use", "another program has the port: choose one with --listen ADDR:PORT, or --listen :0 for a free one" },
+    { "ermission denied", "run it as root, or with --runtime sim and a --data-dir of yours" },
+    { "no storage plugin", "the plugin folder is incomplete: build or install cube again" },
+    { "containerd", "cube doctor checks containerd; the details are in DIR/containerd/containerd.log" },
+  };
+  for (guint i = 0; why != NULL && i < G_N_ELEMENTS (table); i++)
+    if (strstr (why, table[i].word) != NULL)
+      return table[i].advice;
+  return "the log says more: DIR/cube.log";
+}
+
+static void
+show_progress (const char *text, char **last)
+{
+  if (g_strcmp0 (text, *last) == 0)
+    return;
+  g_free (*last);
+  *last = g_strdup (text);
+  printf ("  … ");
+  cube_cli_print_safe (text);
+  putchar ('\n');
+  fflush (stdout);
+}
+
+static void
+show_ready (CubeView status)
+{
+  printf ("The cluster is ready at %s.\n  export KUBECONFIG=%s\n  kubectl get nodes\n`cube down` ends it.\n",
+          cube_view_string_or (cube_view_member (status, "server"), "(no API in this process)"),
+          cube_view_string_or (cube_view_member (status, "kubeconfig"), "(none)"));
+}
+
+static void
+progress_of (CubeView status, char **last)
+{
+  CubeView waiting = cube_view_member (status, "waitingFor");
+  const char *first = cube_view_string (cube_view_element (waiting, 0));
+  g_autofree char *text = first != NULL ? g_strdup_printf ("waiting for %s", first)
+                                        : g_strdup_printf ("starting %s", cube_view_string_or (cube_view_member (status, "step"), "up"));
+  show_progress (text, last);
+}
+
+/* Polls until ready, dead, or out of time. */
+static int
+wait_ready (pid_t pid, const CubeOptions *options, gint64 timeout_us)
+{
+  gint64 deadline = g_get_monotonic_time () + timeout_us;
+  g_autofree char *last = NULL;
+  for (;; g_usleep (POLL_US))
+    {
+      int status;
+      if (pid > 0 && waitpid (pid, &status, WNOHANG) == pid)
+        {
+          g_autofree char *why = last_complaint (options);
+          g_printerr ("cube: %s\n  %s\n", why != NULL ? why : "the daemon ended without a word", remedy (why));
+          return 1;
+        }
+      g_autoptr (CubeValue) answer = cube_control_call (options->data_dir, "status", NULL);
+      if (answer == NULL)
+        continue;
+      CubeView root = cube_value_root (answer);
+      if (cube_view_get_bool (root, FALSE, "ready"))
+        {
+          show_ready (root);
+          return 0;
+        }
+      progress_of (root, &last);
+      if (g_get_monotonic_time () < deadline)
+        continue;
+      g_printerr ("cube: not ready after %d s (%s); it goes on trying. `cube status` shows it, `cube down` ends it.\n", (int) (timeout_us / G_USEC_PER_SEC), last);
+      return 1;
+    }
+}
+
+static const char *
+default_roles (const char *command)
+{
+  return g_str_equal (command, "server") ? "api,controllers,scheduler" : g_str_equal (command, "agent") ? "node" : NULL;
+}
+
+int
+cube_command_up (int argc, char **argv, const CubeCommandContext *context)
+{
+  CubeOptions options;
+  cube_options_init (&options);
+  gint timeout_s = 120;
+  int status;
+  const GOptionEntry entries[] = {
+    { "listen", 'l', 0, G_OPTION_ARG_STRING, &options.listen, "Address of the API (default 0.0.0.0:6443; port 0 picks a free one)", "ADDR:PORT" },
+    { "roles", 0, 0, G_OPTION_ARG_STRING, &options.roles, "What runs in this process: api,controllers,scheduler,node (default all)", "LIST" },
+    { "runtime", 0, 0, G_OPTION_ARG_STRING, &options.runtime, "cri: real containers by containerd (default); sim: simulated nodes, no root needed", "NAME" },
+    { "sim-nodes", 0, 0, G_OPTION_ARG_INT, &options.sim_nodes, "Simulated nodes (default 1 with --runtime sim, else 0)", "N" },
+    { "node-name", 0, 0, G_OPTION_ARG_STRING, &options.node_name, "Name of this machine's node (default its host name)", "NAME" },
+    { "plugin-dir", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.plugin_dirs, "A further plugin folder (may be repeated; DIR/plugins is always one)", "PATH" },
+    { "foreground", 'f', 0, G_OPTION_ARG_NONE, &options.is_foreground, "Stay in the foreground, log to standard error", NULL },
+    { "timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s, "How long to wait for readiness (default 120)", "SECONDS" },
+    { NULL }
+  };
+  g_auto (GStrv) original = g_new0 (char *, (gsize) argc + 1);
+  for (int i = 0; i < argc; i++)
+    original[i] = g_strdup (argv[i]);
+  int original_argc = argc;
+  options.roles = g_strdup (default_roles (context->name));
+  if (!cube_cli_parse (&argc, &argv, context->name, "start a cluster on this machine", up_description, entries, &options, &status))
+    {
+      cube_options_clear (&options);
+      return status;
+    }
+  if (options.is_foreground)
+    {
+      status = cube_daemon_run (&options, context->builtin);
+      cube_options_clear (&options);
+      return status;
+    }
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CubeValue) running = cube_control_call (options.data_dir, "status", NULL);
+  pid_t pid = running != NULL ? 0 : spawn_daemon (original_argc, original, &options, &error);
+  if (pid < 0)
+    {
+      g_printerr ("cube: %s\n  %s\n", error->message, remedy (error->message));
+      status = 1;
+    }
+  else
+    status = wait_ready (pid, &options, (gint64) timeout_s * G_USEC_PER_SEC);
+  cube_options_clear (&options);
+  return status;
+}

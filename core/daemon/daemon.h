@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Core-private: the process that `cube up` runs, and what the command line and it share. */
+#include <context/context.h>
+#include <plugin/registry.h>
+
+/* What the command line and the configuration file say; everything owned. */
+typedef struct {
+  char *data_dir;          /* absolute */
+  char *listen;            /* ADDR:PORT */
+  char *roles;             /* comma-separated */
+  char *runtime;           /* "cri" or "sim" */
+  char *node_name;
+  char *config_path;       /* NULL = none */
+  char **plugin_dirs;      /* beside the built ones; NULL-terminated */
+  gint sim_nodes;          /* -1 = by runtime */
+  gboolean is_foreground;
+  gboolean is_teardown;    /* `cube down` without a living daemon: attach, clean up, end */
+  CubeValue *config;       /* the file, parsed and checked; NULL = none */
+} CubeOptions;
+
+void cube_options_init (CubeOptions *options);
+void cube_options_clear (CubeOptions *options);
+/* Reads options->config_path, checks every key, and fills what the command line left unset; then the defaults. Errors name file and key. */
+gboolean cube_options_complete (CubeOptions *options, GError **error);
+/* Splits ADDR:PORT ("[::1]:6443", ":0", "127.0.0.1:6443"). */
+gboolean cube_options_split_listen (const char *listen, char **ret_address, guint16 *ret_port, GError **error);
+
+/* Runs until SIGTERM, SIGINT or `down`. Returns the exit status. */
+int cube_daemon_run (const CubeOptions *options, const CubePluginDescriptor *const *builtin);
+
+/* ---- the control socket: <data-dir>/cube.sock, one JSON request and answer a connection ---- */
+typedef CubeValue *(*CubeControlFunc) (const char *op, CubeView request, gpointer data); /* (transfer full); main loop */
+typedef struct _CubeControl CubeControl;
+CubeControl *cube_control_listen (const char *data_dir, CubeControlFunc func, gpointer data, GError **error);
+void cube_control_free (CubeControl *control); /* removes the socket */
+/* Asks a running daemon. G_IO_ERROR_CONNECTION_REFUSED or NOT_FOUND when there is none. (transfer full) */
+CubeValue *cube_control_call (const char *data_dir, const char *op, GError **error);
+
+/* ---- pieces of the daemon ---- */
+/* Writes <data-dir>/admin.kubeconfig (0600) for @server; a current one is left as it is. (transfer full) path */
+char *cube_kubeconfig_write (CubeContext *context, const char *server, GError **error);
+/* The namespaces every cluster has. */
+gboolean cube_bootstrap_namespaces (CubeContext *context, GError **error);
