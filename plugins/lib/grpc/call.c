@@ -152,8 +152,8 @@ call_finish (Call *self, GError **error)
     return TRUE;
   details = g_utf8_make_valid ((const char *) GRPC_SLICE_START_PTR (self->details),
                                (gssize) GRPC_SLICE_LENGTH (self->details));
-  g_set_error (error, CUBE_GRPC_ERROR, (int) self->status, "%s: %s: %s",
-               strrchr (self->method, '/') + 1, cube_grpc_status_name ((int) self->status), details);
+  g_set_error (error, CUBE_GRPC_ERROR, (int) self->status, "rpc error: code = %s desc = %s",
+               cube_grpc_status_name ((int) self->status), details);
   return FALSE;
 }
 

@@ -9,13 +9,14 @@
 #include <sys/un.h>
 
 #define G_LOG_DOMAIN_GRPC "cube-grpc"
-#define BACKOFF_FIRST_MS 100
-#define BACKOFF_LAST_MS 3000
+/* A server that listens but does not speak yet, as one that starts, is waited for. */
+#define CONNECT_TIMEOUT_MS 10000
 
 struct _CubeGrpcChannel {
   gatomicrefcount refs;
-  grpc_channel *channel;
+  char *target;
   GMutex lock;
+  grpc_channel *channel;  /* under lock */
   GHashTable *calls;    /* set of grpc_call, under lock */
   gboolean is_shut;     /* under lock */
 };
@@ -53,15 +54,14 @@ int_arg (const char *key, int value)
   return arg;
 }
 
-CubeGrpcChannel *
-cube_grpc_channel_new_unix (const char *path, GError **error)
+static grpc_channel *
+make_channel (const char *target)
 {
   grpc_arg args[] = {
     int_arg (GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, CUBE_GRPC_MAX_MESSAGE_BYTES),
     int_arg (GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, CUBE_GRPC_MAX_MESSAGE_BYTES),
-    int_arg (GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, BACKOFF_FIRST_MS),
-    int_arg (GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, BACKOFF_FIRST_MS),
-    int_arg (GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, BACKOFF_LAST_MS),
+    /* Not what its name says: the least time a connection attempt is given. */
+    int_arg (GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS),
     int_arg (GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, INT_MAX),
     int_arg (GRPC_ARG_ENABLE_HTTP_PROXY, 0),
     int_arg (GRPC_ARG_ENABLE_RETRIES, 0),
@@ -69,9 +69,17 @@ cube_grpc_channel_new_unix (const char *path, GError **error)
     int_arg (GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
   };
   grpc_channel_args channel_args = { G_N_ELEMENTS (args), args };
+  grpc_channel_credentials *credentials = grpc_insecure_credentials_create ();
+  grpc_channel *channel = grpc_channel_create (target, credentials, &channel_args);
+
+  grpc_channel_credentials_release (credentials);
+  return channel;
+}
+
+CubeGrpcChannel *
+cube_grpc_channel_new_unix (const char *path, GError **error)
+{
   struct sockaddr_un address;
-  g_autofree char *target = NULL;
-  grpc_channel_credentials *credentials;
   CubeGrpcChannel *channel;
 
   g_return_val_if_fail (path != NULL, NULL);
@@ -85,14 +93,12 @@ cube_grpc_channel_new_unix (const char *path, GError **error)
     }
   gpr_set_log_function (log_to_glib);
   grpc_init ();
-  target = g_strconcat ("unix:", path, NULL);
-  credentials = grpc_insecure_credentials_create ();
   channel = g_new0 (CubeGrpcChannel, 1);
   g_atomic_ref_count_init (&channel->refs);
   g_mutex_init (&channel->lock);
+  channel->target = g_strconcat ("unix:", path, NULL);
   channel->calls = g_hash_table_new (NULL, NULL);
-  channel->channel = grpc_channel_create (target, credentials, &channel_args);
-  grpc_channel_credentials_release (credentials);
+  channel->channel = make_channel (channel->target);
   return channel;
 }
 
@@ -113,6 +119,7 @@ cube_grpc_channel_unref (CubeGrpcChannel *channel)
   grpc_channel_destroy (channel->channel);
   g_hash_table_unref (channel->calls);
   g_mutex_clear (&channel->lock);
+  g_free (channel->target);
   g_free (channel);
   grpc_shutdown ();
 }
@@ -133,12 +140,19 @@ cube_grpc_channel_shutdown (CubeGrpcChannel *channel)
   g_mutex_unlock (&channel->lock);
 }
 
-void
-cube_grpc_channel_reconnect (CubeGrpcChannel *channel)
+/* After a failed attempt the C core lets calls fail until its back-off is over,
+ * and goes on connecting only while some call is waited for.  A channel made
+ * anew connects for the call at hand, which costs next to nothing on a unix
+ * socket, and the call says how that went.  Calls under way keep the old one. */
+static grpc_channel *
+usable_channel (CubeGrpcChannel *self)
 {
-  g_return_if_fail (channel != NULL);
-
-  grpc_channel_reset_connect_backoff (channel->channel);
+  if (grpc_channel_check_connectivity_state (self->channel, 0) == GRPC_CHANNEL_TRANSIENT_FAILURE)
+    {
+      grpc_channel_destroy (self->channel);
+      self->channel = make_channel (self->target);
+    }
+  return self->channel;
 }
 
 grpc_call *
@@ -158,7 +172,7 @@ cube_grpc_channel_begin (CubeGrpcChannel *channel,
   g_mutex_lock (&channel->lock);
   if (!channel->is_shut)
     {
-      call = grpc_channel_create_call (channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS, queue,
+      call = grpc_channel_create_call (usable_channel (channel), NULL, GRPC_PROPAGATE_DEFAULTS, queue,
                                        path, NULL, deadline, NULL);
       g_hash_table_add (channel->calls, call);
     }

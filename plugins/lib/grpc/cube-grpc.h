@@ -64,9 +64,9 @@ typedef struct _CubeGrpcChannel CubeGrpcChannel;
  * cube_grpc_channel_new_unix:
  * @path: absolute path of a unix socket; nothing need listen there yet
  *
- * Connects when the first call is made and again, with a back-off of 100 ms
- * to 3 s, after the connection is lost.  While nobody listens a call fails
- * with %CUBE_GRPC_UNAVAILABLE at once.
+ * Connects when a call is made and no connection stands.  While nobody listens
+ * each call tries, and fails with %CUBE_GRPC_UNAVAILABLE at once; one that
+ * listens but does not answer yet is waited for, 10 s at most.
  *
  * Returns: (transfer full) (nullable): the channel; %CUBE_GRPC_INVALID_ARGUMENT
  *   if @path is not absolute or is too long for a socket address
@@ -85,9 +85,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CubeGrpcChannel, cube_grpc_channel_unref)
  */
 void cube_grpc_channel_shutdown (CubeGrpcChannel *channel);
 
-/* Forgets the back-off: the next call tries to connect at once. */
-void cube_grpc_channel_reconnect (CubeGrpcChannel *channel);
-
 /**
  * cube_grpc_channel_unary:
  * @method: "/package.Service/Method"
@@ -100,8 +97,8 @@ void cube_grpc_channel_reconnect (CubeGrpcChannel *channel);
  * Calls and waits for the answer.
  *
  * Returns: (transfer full) (nullable): a message of type @response, or %NULL
- *   with an error of %CUBE_GRPC_ERROR whose message is the server's, prefixed
- *   with the method's name
+ *   with an error of %CUBE_GRPC_ERROR; the server's reads, as every user of
+ *   gRPC knows it, "rpc error: code = NotFound desc = what the server said"
  */
 CubeGrpcMessage *cube_grpc_channel_unary (CubeGrpcChannel *channel,
                                           const char *method,
