@@ -1,0 +1,474 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The plugin against a real containerd.  integration.sh gives a folder in
+ * which one runs: CRI_TEST_DIR with containerd.sock, config.toml and pid.
+ */
+#include <cube/error.h>
+#include <cube/runtime.h>
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+#include "context/context.h"
+
+#define SECONDS(n) ((n) * G_USEC_PER_SEC)
+
+typedef struct {
+  CubeRuntimeEventType type;
+  char *id;
+} Event;
+
+typedef struct {
+  Harness harness;
+  GMutex lock;
+  GCond changed;
+  GPtrArray *events;        /* (element-type Event) under lock */
+  char *sandbox;
+  CubeSandboxConfig config;
+} Fixture;
+
+static const char *
+test_dir (void)
+{
+  return g_getenv ("CRI_TEST_DIR");
+}
+
+static void
+event_free (gpointer data)
+{
+  Event *event = data;
+
+  g_free (event->id);
+  g_free (event);
+}
+
+static void
+on_event (CubeRuntimeEventType type, const char *id, gpointer data)
+{
+  Fixture *fixture = data;
+  Event *event = g_new0 (Event, 1);
+
+  event->type = type;
+  event->id = g_strdup (id);
+  g_mutex_lock (&fixture->lock);
+  g_ptr_array_add (fixture->events, event);
+  g_cond_broadcast (&fixture->changed);
+  g_mutex_unlock (&fixture->lock);
+}
+
+/* Waits for the event, among those that came and those that come. */
+static void
+wait_for_event (Fixture *fixture, CubeRuntimeEventType type, const char *id)
+{
+  gint64 end = g_get_monotonic_time () + SECONDS (20);
+  gboolean is_found = FALSE;
+
+  g_mutex_lock (&fixture->lock);
+  while (!is_found)
+    {
+      for (guint i = 0; i < fixture->events->len && !is_found; i++)
+        {
+          const Event *event = g_ptr_array_index (fixture->events, i);
+
+          is_found = event->type == type && g_strcmp0 (event->id, id) == 0;
+        }
+      if (!is_found && !g_cond_wait_until (&fixture->changed, &fixture->lock, end))
+        g_error ("no event of type %d for %s", type, id);
+    }
+  g_mutex_unlock (&fixture->lock);
+}
+
+static void
+forget_events (Fixture *fixture)
+{
+  g_mutex_lock (&fixture->lock);
+  g_ptr_array_set_size (fixture->events, 0);
+  g_mutex_unlock (&fixture->lock);
+}
+
+static void
+set_up (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *socket = g_build_filename (test_dir (), "containerd.sock", NULL);
+  g_autoptr (GError) error = NULL;
+
+  static const CubePair labels[] = { { "io.kubernetes.pod.name", "web" }, { "app", "web" }, { NULL, NULL } };
+  static guint uid;
+
+  g_mutex_init (&fixture->lock);
+  g_cond_init (&fixture->changed);
+  fixture->events = g_ptr_array_new_with_free_func (event_free);
+  harness_start (&fixture->harness, socket);
+  fixture->harness.ops->set_event_func (fixture->harness.state, on_event, fixture);
+  wait_for_event (fixture, CUBE_RUNTIME_EVENT_LOST, NULL);
+
+  fixture->config.name = "web";
+  fixture->config.ns = "default";
+  fixture->config.uid = g_strdup_printf ("uid-%d-%u", getpid (), uid++);
+  fixture->config.hostname = "web";
+  fixture->config.log_directory = g_build_filename (test_dir (), "log", fixture->config.uid, NULL);
+  fixture->config.labels = labels;
+  fixture->config.cgroup_parent = g_strdup_printf ("%s/%s", g_getenv ("CRI_TEST_CGROUP"), fixture->config.uid);
+  g_mkdir_with_parents (fixture->config.log_directory, 0755);
+  fixture->harness.ops->run_sandbox (fixture->harness.state, &fixture->config, &fixture->sandbox, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static void
+tear_down (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autoptr (GError) error = NULL;
+
+  fixture->harness.ops->set_event_func (fixture->harness.state, NULL, NULL);
+  fixture->harness.ops->stop_sandbox (fixture->harness.state, fixture->sandbox, &error);
+  g_assert_no_error (error);
+  fixture->harness.ops->remove_sandbox (fixture->harness.state, fixture->sandbox, &error);
+  g_assert_no_error (error);
+  harness_stop (&fixture->harness);
+  g_free (fixture->sandbox);
+  g_free ((char *) fixture->config.uid);
+  g_free ((char *) fixture->config.cgroup_parent);
+  g_free ((char *) fixture->config.log_directory);
+  g_ptr_array_unref (fixture->events);
+  g_cond_clear (&fixture->changed);
+  g_mutex_clear (&fixture->lock);
+}
+
+static CubeContainer *
+status_of (Fixture *fixture, const char *id)
+{
+  g_autoptr (GError) error = NULL;
+  CubeContainer *container = fixture->harness.ops->container_status (fixture->harness.state, id, &error);
+
+  g_assert_no_error (error);
+  return container;
+}
+
+static char *
+start_container (Fixture *fixture, const char *name, const char *script)
+{
+  const char *const command[] = { "/bin/sh", "-c", script, NULL };
+  const CubePair labels[] = { { "io.kubernetes.container.name", name }, { NULL, NULL } };
+  const CubePair env[] = { { "GREETING", "hello" }, { NULL, NULL } };
+  CubeContainerConfig config = {
+    .name = name, .image = "cube.local/busybox:1", .user_image = "cube.local/busybox:1",
+    .command = command, .labels = labels, .env = env, .log_path = "0.log",
+  };
+  g_autoptr (GError) error = NULL;
+  char *id = NULL;
+
+  fixture->harness.ops->create_container (fixture->harness.state, fixture->sandbox, &config, &fixture->config, &id,
+                                          NULL, &error);
+  g_assert_no_error (error);
+  fixture->harness.ops->start_container (fixture->harness.state, id, &error);
+  g_assert_no_error (error);
+  return id;
+}
+
+static void
+test_status (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  CubeRuntimeStatus status;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (fixture->harness.ops->status (fixture->harness.state, &status, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (status.name, ==, "containerd");
+  g_assert_cmpstr (status.api_version, ==, "v1");
+  g_assert_true (status.runtime_ready);
+  g_assert_true (status.network_ready);
+  cube_runtime_status_clear (&status);
+}
+
+static void
+test_sandbox (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autoptr (GError) error = NULL;
+  CubeSandbox *sandbox = fixture->harness.ops->sandbox_status (fixture->harness.state, fixture->sandbox, &error);
+  GPtrArray *list;
+  gboolean is_listed = FALSE;
+
+  g_assert_no_error (error);
+  g_assert_true (sandbox->is_ready);
+  g_assert_cmpstr (sandbox->name, ==, "web");
+  g_assert_cmpstr (sandbox->uid, ==, fixture->config.uid);
+  g_assert_cmpint (sandbox->created_ns, >, 0);
+  g_assert_true (g_str_has_prefix (sandbox->ips[0], "10.231."));
+  g_assert_cmpstr (g_hash_table_lookup (sandbox->labels, "app"), ==, "web");
+  cube_sandbox_free (sandbox);
+
+  list = fixture->harness.ops->list_sandboxes (fixture->harness.state, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < list->len; i++)
+    is_listed |= g_str_equal (((CubeSandbox *) g_ptr_array_index (list, i))->id, fixture->sandbox);
+  g_assert_true (is_listed);
+  g_ptr_array_unref (list);
+}
+
+static void
+test_container (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *id = start_container (fixture, "main", "echo $GREETING; exit 3");
+  g_autofree char *log = NULL;
+  g_autoptr (GError) error = NULL;
+  CubeContainer *container;
+
+  wait_for_event (fixture, CUBE_RUNTIME_EVENT_STARTED, id);
+  wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, id);
+  container = status_of (fixture, id);
+  g_assert_cmpint (container->state, ==, CUBE_CONTAINER_EXITED);
+  g_assert_cmpint (container->exit_code, ==, 3);
+  g_assert_cmpstr (container->reason, ==, "Error");
+  g_assert_cmpint (container->finished_ns, >=, container->started_ns);
+  g_assert_true (g_file_get_contents (container->log_path, &log, NULL, &error));
+  g_assert_nonnull (strstr (log, " stdout F hello"));
+  cube_container_free (container);
+  g_assert_true (fixture->harness.ops->remove_container (fixture->harness.state, id, &error));
+  wait_for_event (fixture, CUBE_RUNTIME_EVENT_DELETED, id);
+  g_assert_null (fixture->harness.ops->container_status (fixture->harness.state, id, &error));
+  g_assert_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND);
+  g_clear_error (&error);
+  /* What is gone has been stopped and removed. */
+  g_assert_true (fixture->harness.ops->stop_container (fixture->harness.state, id, 0, NULL, &error));
+  g_assert_true (fixture->harness.ops->remove_container (fixture->harness.state, id, &error));
+}
+
+static void
+test_stop (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *id = start_container (fixture, "main", "trap 'exit 0' TERM; while :; do sleep 0.1; done");
+  g_autofree char *stubborn = start_container (fixture, "stubborn", "trap '' TERM; while :; do sleep 0.1; done");
+  g_autoptr (GError) error = NULL;
+  CubeContainer *container;
+
+  g_assert_true (fixture->harness.ops->stop_container (fixture->harness.state, id, 10, NULL, &error));
+  container = status_of (fixture, id);
+  g_assert_cmpint (container->state, ==, CUBE_CONTAINER_EXITED);
+  g_assert_cmpint (container->exit_code, ==, 0);
+  cube_container_free (container);
+  g_assert_true (fixture->harness.ops->stop_container (fixture->harness.state, stubborn, 0, NULL, &error));
+  container = status_of (fixture, stubborn);
+  g_assert_cmpint (container->exit_code, ==, 137);
+  cube_container_free (container);
+}
+
+static void
+test_exec_sync (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *id = start_container (fixture, "main", "sleep 1000");
+  const char *const command[] = { "/bin/sh", "-c", "echo out; echo err >&2; exit 7", NULL };
+  const char *const flood[] = { "/bin/sh", "-c", "head -c 100000 /dev/zero", NULL };
+  const char *const sleeper[] = { "/bin/sleep", "1000", NULL };
+  g_autoptr (GBytes) out = NULL, err = NULL, much = NULL;
+  g_autoptr (GError) error = NULL;
+  gint32 code = -1;
+
+  g_assert_true (fixture->harness.ops->exec_sync (fixture->harness.state, id, command, SECONDS (20), &out, &err, &code,
+                                                  NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (code, ==, 7);
+  g_assert_cmpmem (g_bytes_get_data (out, NULL), g_bytes_get_size (out), "out\n", 4);
+  g_assert_cmpmem (g_bytes_get_data (err, NULL), g_bytes_get_size (err), "err\n", 4);
+
+  g_assert_true (fixture->harness.ops->exec_sync (fixture->harness.state, id, flood, SECONDS (20), &much, NULL, NULL,
+                                                  NULL, &error));
+  g_assert_cmpuint (g_bytes_get_size (much), ==, 16384);
+
+  g_assert_false (fixture->harness.ops->exec_sync (fixture->harness.state, id, sleeper, SECONDS (1), NULL, NULL, NULL,
+                                                   NULL, &error));
+  g_assert_error (error, CUBE_ERROR, CUBE_ERROR_TIMEOUT);
+}
+
+static void
+test_stats_and_resources (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *id = start_container (fixture, "main", "sleep 1000");
+  CubeLinuxResources resources = { .cpu_shares = 512, .memory_limit_bytes = 64 * 1024 * 1024 };
+  g_autoptr (GError) error = NULL;
+  const CubeStats *found = NULL;
+  GPtrArray *list;
+
+  g_assert_true (fixture->harness.ops->update_resources (fixture->harness.state, id, &resources, &error));
+  g_assert_no_error (error);
+  g_assert_true (fixture->harness.ops->reopen_log (fixture->harness.state, id, &error));
+  g_assert_no_error (error);
+  list = fixture->harness.ops->list_stats (fixture->harness.state, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < list->len; i++)
+    if (g_str_equal (((CubeStats *) g_ptr_array_index (list, i))->id, id))
+      found = g_ptr_array_index (list, i);
+  g_assert_nonnull (found);
+  g_assert_cmpuint (found->cpu_usage_ns, >, 0);
+  g_assert_cmpuint (found->memory_working_set, >, 0);
+  g_ptr_array_unref (list);
+  list = fixture->harness.ops->list_sandbox_stats (fixture->harness.state, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (list->len, >, 0);
+  g_ptr_array_unref (list);
+}
+
+static void
+test_images (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *mountpoint = NULL;
+  guint64 used = 0;
+  GPtrArray *list = fixture->harness.ops->list_images (fixture->harness.state, &error);
+  CubeImage *image;
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (list->len, >=, 3);
+  g_ptr_array_unref (list);
+  image = fixture->harness.ops->image_status (fixture->harness.state, "cube.local/busybox:1", &error);
+  g_assert_no_error (error);
+  g_assert_true (g_strv_contains ((const char *const *) image->tags, "cube.local/busybox:1"));
+  g_assert_cmpuint (image->size_bytes, >, 0);
+  cube_image_free (image);
+  g_assert_null (fixture->harness.ops->image_status (fixture->harness.state, "cube.local/none:1", &error));
+  g_assert_no_error (error);
+  g_assert_true (fixture->harness.ops->remove_image (fixture->harness.state, "cube.local/none:1", &error));
+  g_assert_true (fixture->harness.ops->image_fs (fixture->harness.state, &used, &mountpoint, &error));
+  g_assert_no_error (error);
+  g_assert_nonnull (mountpoint);
+  g_assert_false (fixture->harness.ops->pull_image (fixture->harness.state, "127.0.0.1:1/none:1", NULL, NULL, NULL,
+                                                    &error));
+  g_assert_nonnull (error);
+}
+
+/* The pid of the container's first process, by its command line. */
+static pid_t
+find_process (const char *marker)
+{
+  g_autoptr (GDir) proc = g_dir_open ("/proc", 0, NULL);
+  const char *name;
+
+  while ((name = g_dir_read_name (proc)) != NULL)
+    {
+      g_autofree char *path = g_build_filename ("/proc", name, "cmdline", NULL);
+      g_autofree char *line = NULL;
+      gsize size;
+
+      if (!g_ascii_isdigit (name[0]) || !g_file_get_contents (path, &line, &size, NULL))
+        continue;
+      for (gsize i = 0; i + 1 < size; i++)
+        if (line[i] == '\0')
+          line[i] = ' ';
+      if (strstr (line, marker) != NULL && atoi (name) != getpid ())
+        return atoi (name);
+    }
+  return 0;
+}
+
+static void
+test_killed (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *id = start_container (fixture, "main", "exec sleep 98765");
+  pid_t pid = 0;
+  gint64 begin;
+  CubeContainer *container;
+
+  while (pid == 0)
+    pid = find_process ("sleep 98765");
+  begin = g_get_monotonic_time ();
+  g_assert_cmpint (kill (pid, SIGKILL), ==, 0);
+  wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, id);
+  g_test_message ("death seen after %" G_GINT64_FORMAT " ms", (g_get_monotonic_time () - begin) / 1000);
+  container = status_of (fixture, id);
+  g_assert_cmpint (container->state, ==, CUBE_CONTAINER_EXITED);
+  g_assert_cmpint (container->exit_code, ==, 137);
+  cube_container_free (container);
+}
+
+static void
+test_sandbox_killed (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autoptr (GError) error = NULL;
+  CubeSandbox *sandbox;
+  pid_t pid = 0;
+
+  while (pid == 0)
+    pid = find_process ("/pause");
+  g_assert_cmpint (kill (pid, SIGKILL), ==, 0);
+  wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, fixture->sandbox);
+  sandbox = fixture->harness.ops->sandbox_status (fixture->harness.state, fixture->sandbox, &error);
+  g_assert_no_error (error);
+  g_assert_false (sandbox->is_ready);
+  cube_sandbox_free (sandbox);
+}
+
+static void
+restart_containerd (void)
+{
+  g_autofree char *script = g_strdup_printf (
+    "cd %s && echo $$ > pid && exec containerd --config config.toml >> log/containerd.log 2>&1", test_dir ());
+  char *argv[] = { (char *) "setsid", (char *) "-f", (char *) "sh", (char *) "-c", script, NULL };
+  g_autoptr (GError) error = NULL;
+
+  g_spawn_sync (NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static void
+test_recovery (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *id = start_container (fixture, "main", "sleep 1000");
+  g_autofree char *pid_path = g_build_filename (test_dir (), "pid", NULL);
+  g_autofree char *text = NULL, *health = NULL;
+  g_autoptr (GError) error = NULL;
+  CubeContainer *container;
+  gint64 begin;
+
+  forget_events (fixture);
+  g_assert_true (g_file_get_contents (pid_path, &text, NULL, &error));
+  g_assert_cmpint (kill (atoi (text), SIGKILL), ==, 0);
+  wait_for_event (fixture, CUBE_RUNTIME_EVENT_LOST, NULL);
+  while (fixture->harness.ops->start_container (fixture->harness.state, "none", &error)
+         || !g_error_matches (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE))
+    g_clear_error (&error);
+  g_clear_error (&error);
+  g_assert_false (cube_context_get_health (fixture->harness.context, &health));
+  g_test_message ("health: %s", health);
+  g_assert_nonnull (strstr (health, "containerd.sock"));
+
+  forget_events (fixture);
+  restart_containerd ();
+  begin = g_get_monotonic_time ();
+  wait_for_event (fixture, CUBE_RUNTIME_EVENT_LOST, NULL);
+  g_test_message ("recovered %" G_GINT64_FORMAT " ms after the restart", (g_get_monotonic_time () - begin) / 1000);
+  g_clear_pointer (&health, g_free);
+  g_assert_true (cube_context_get_health (fixture->harness.context, &health));
+  container = status_of (fixture, id);
+  g_assert_cmpint (container->state, ==, CUBE_CONTAINER_RUNNING);
+  cube_container_free (container);
+  forget_events (fixture);
+  g_assert_true (fixture->harness.ops->stop_container (fixture->harness.state, id, 0, NULL, &error));
+  wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, id);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  if (test_dir () == NULL)
+    {
+      g_printerr ("CRI_TEST_DIR is not set: run integration.sh\n");
+      return 77;
+    }
+#define ADD(name, function) g_test_add ("/cri/" name, Fixture, NULL, set_up, function, tear_down)
+  ADD ("status", test_status);
+  ADD ("sandbox", test_sandbox);
+  ADD ("container", test_container);
+  ADD ("stop", test_stop);
+  ADD ("exec-sync", test_exec_sync);
+  ADD ("stats-and-resources", test_stats_and_resources);
+  ADD ("images", test_images);
+  ADD ("killed", test_killed);
+  ADD ("sandbox-killed", test_sandbox_killed);
+  ADD ("recovery", test_recovery);
+  return g_test_run ();
+}
