@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tape.h"
+#include <math.h>
+
+static void
+append_escape (GString *out, guchar c)
+{
+  switch (c) {
+  case '"':
+    g_string_append_len (out, "\\\"", 2);
+    break;
+  case '\\':
+    g_string_append_len (out, "\\\\", 2);
+    break;
+  case '\n':
+    g_string_append_len (out, "\\n", 2);
+    break;
+  case '\r':
+    g_string_append_len (out, "\\r", 2);
+    break;
+  case '\t':
+    g_string_append_len (out, "\\t", 2);
+    break;
+  case '\b':
+    g_string_append_len (out, "\\b", 2);
+    break;
+  case '\f':
+    g_string_append_len (out, "\\f", 2);
+    break;
+  default: {
+    static const char hex[] = "0123456789abcdef";
+    char text[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+    g_string_append_len (out, text, 6);
+  }
+  }
+}
+
+static inline gboolean
+needs_escape (guchar c)
+{
+  return c < 0x20 || c == '"' || c == '\\';
+}
+
+#define REPEAT(byte) (G_GUINT64_CONSTANT (0x0101010101010101) * (byte))
+#define HAS_ZERO(word) (((word) - REPEAT (0x01)) & ~(word) & REPEAT (0x80))
+
+/* The number of leading bytes that can stand as they are; eight at a time. */
+static gsize
+plain_length (const char *text, gsize length)
+{
+  gsize i = 0;
+  for (; i + 8 <= length; i += 8) {
+    guint64 word;
+    memcpy (&word, text + i, 8);
+    guint64 control = (word - REPEAT (0x20)) & ~word & REPEAT (0x80);
+    guint64 quote = word ^ REPEAT ('"'), slash = word ^ REPEAT ('\\');
+    if ((control | HAS_ZERO (quote) | HAS_ZERO (slash)) != 0)
+      break;
+  }
+  while (i < length && !needs_escape ((guchar) text[i]))
+    i++;
+  return i;
+}
+
+void
+cube_json_append_string (GString *out, const char *text, gssize length)
+{
+  gsize size = text == NULL ? 0 : length < 0 ? strlen (text) : (gsize) length;
+  g_string_append_c (out, '"');
+  for (gsize i = 0; i < size;) {
+    gsize plain = plain_length (text + i, size - i);
+    g_string_append_len (out, text + i, (gssize) plain);
+    i += plain;
+    if (i < size)
+      append_escape (out, (guchar) text[i++]);
+  }
+  g_string_append_c (out, '"');
+}
+
+/* The shortest text that reads back as the same number, laid out as Go's encoding/json does: an exponent below 1e-6 and from 1e21 on. */
+void
+cube_double_to_text (double number, char ret_text[40])
+{
+  char digits[40], *out = ret_text;
+  if (!isfinite (number) || number == 0) {
+    strcpy (ret_text, signbit (number) && number == 0 ? "-0" : "0");
+    return;
+  }
+  for (int precision = 14; precision <= 16; precision++) {
+    char format[8] = { '%', '.', '1', (char) ('0' + precision - 10), 'e', '\0' };
+    g_ascii_formatd (digits, sizeof digits, format, number);
+    if (g_ascii_strtod (digits, NULL) == number)
+      break;
+  }
+  if (digits[0] == '-')
+    *out++ = '-';
+  char *mantissa = digits + (digits[0] == '-');
+  char *e = strchr (mantissa, 'e');
+  int exponent = atoi (e + 1);
+  memmove (mantissa + 1, mantissa + 2, (gsize) (e - mantissa - 2)); /* the point */
+  int n = (int) (e - mantissa) - 1;
+  while (n > 1 && mantissa[n - 1] == '0')
+    n--;
+  if (exponent < -6 || exponent >= 21) {
+    *out++ = mantissa[0];
+    if (n > 1) {
+      *out++ = '.';
+      memcpy (out, mantissa + 1, (gsize) n - 1);
+      out += n - 1;
+    }
+    g_snprintf (out, 8, "e%c%02d", exponent < 0 ? '-' : '+', ABS (exponent));
+    if (exponent < 0 && exponent > -10) /* e-09 → e-9, as Go does */
+      memmove (out + 2, out + 3, 2);
+    return;
+  }
+  if (exponent < 0) {
+    memcpy (out, "0.000000", 8);
+    out += 1 - exponent;
+    memcpy (out, mantissa, (gsize) n);
+    out[n] = '\0';
+    return;
+  }
+  for (int i = 0; i < MAX (n, exponent + 1); i++) {
+    if (i == exponent + 1)
+      *out++ = '.';
+    *out++ = i < n ? mantissa[i] : '0';
+  }
+  *out = '\0';
+}
+
+void
+cube_append_double (GString *out, double number)
+{
+  char text[40];
+  cube_double_to_text (number, text);
+  g_string_append (out, text);
+}
+
+void
+cube_append_int (GString *out, gint64 number)
+{
+  char text[24], *at = text + sizeof text;
+  guint64 rest = number < 0 ? -(guint64) number : (guint64) number;
+  do {
+    *--at = (char) ('0' + rest % 10);
+    rest /= 10;
+  } while (rest > 0);
+  if (number < 0)
+    *--at = '-';
+  g_string_append_len (out, at, text + sizeof text - at);
+}
+
+static void
+append_scalar (CubeView view, GString *out)
+{
+  guint32 length;
+  const char *text;
+  switch (cube_view_type (view)) {
+  case CUBE_VALUE_BOOL:
+    g_string_append (out, cube_view_bool (view, FALSE) ? "true" : "false");
+    break;
+  case CUBE_VALUE_INT:
+    cube_append_int (out, cube_view_int (view, 0));
+    break;
+  case CUBE_VALUE_DOUBLE:
+    cube_append_double (out, cube_view_double (view, 0));
+    break;
+  case CUBE_VALUE_STRING:
+    text = cube_view_string_full (view, &length);
+    cube_json_append_string (out, text, length);
+    break;
+  default:
+    g_string_append_len (out, "null", 4);
+  }
+}
+
+static void
+append_break (GString *out, guint columns)
+{
+  g_string_append_c (out, '\n');
+  for (guint i = 0; i < columns; i++)
+    g_string_append_c (out, ' ');
+}
+
+/* @indent 0 = compact. */
+static void
+append_view (CubeView view, GString *out, guint indent, guint column)
+{
+  CubeValueType type = cube_view_type (view);
+  if (type != CUBE_VALUE_OBJECT && type != CUBE_VALUE_ARRAY) {
+    append_scalar (view, out);
+    return;
+  }
+  CubeIter iter;
+  const char *key;
+  guint32 key_length;
+  CubeView child;
+  gboolean is_first = TRUE;
+  g_string_append_c (out, type == CUBE_VALUE_OBJECT ? '{' : '[');
+  for (cube_iter_init (&iter, view); cube_iter_next_full (&iter, &key, &key_length, &child); is_first = FALSE) {
+    if (!is_first)
+      g_string_append_c (out, ',');
+    if (indent > 0)
+      append_break (out, column + indent);
+    if (key != NULL) {
+      cube_json_append_string (out, key, key_length);
+      g_string_append_c (out, ':');
+      if (indent > 0)
+        g_string_append_c (out, ' ');
+    }
+    append_view (child, out, indent, column + indent);
+  }
+  if (indent > 0 && !is_first)
+    append_break (out, column);
+  g_string_append_c (out, type == CUBE_VALUE_OBJECT ? '}' : ']');
+}
+
+void
+cube_view_append_json (CubeView view, GString *out)
+{
+  append_view (view, out, 0, 0);
+}
+
+void
+cube_view_append_json_pretty (CubeView view, GString *out, guint indent)
+{
+  append_view (view, out, MAX (indent, 1), 0);
+}
+
+char *
+cube_view_to_json (CubeView view, gsize *ret_length)
+{
+  GString *out = g_string_sized_new (512);
+  append_view (view, out, 0, 0);
+  if (ret_length != NULL)
+    *ret_length = out->len;
+  return g_string_free (out, FALSE);
+}
