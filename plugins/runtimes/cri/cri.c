@@ -4,6 +4,8 @@
 #include <cube/error.h>
 #include <string.h>
 
+#include "streaming.h"
+
 #define DEFAULT_SOCKET "/run/containerd/containerd.sock"
 
 static gboolean
@@ -174,6 +176,9 @@ static const CubeRuntimeOps cri_ops = {
   .update_resources = cri_update_resources,
   .reopen_log = cri_reopen_log,
   .exec_sync = cri_exec_sync,
+  .exec = cri_exec,
+  .attach = cri_attach,
+  .port_forward = cri_port_forward,
   .list_stats = cri_list_stats,
   .list_sandbox_stats = cri_list_sandbox_stats,
   .list_images = cri_list_images,

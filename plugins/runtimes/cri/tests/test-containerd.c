@@ -13,162 +13,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "harness.h"
 #include "context/context.h"
-
-#define SECONDS(n) ((n) * G_USEC_PER_SEC)
-
-typedef struct {
-  CubeRuntimeEventType type;
-  char *id;
-} Event;
-
-typedef struct {
-  Harness harness;
-  GMutex lock;
-  GCond changed;
-  GPtrArray *events;        /* (element-type Event) under lock */
-  char *sandbox;
-  CubeSandboxConfig config;
-} Fixture;
-
-static const char *
-test_dir (void)
-{
-  return g_getenv ("CRI_TEST_DIR");
-}
-
-static void
-event_free (gpointer data)
-{
-  Event *event = data;
-
-  g_free (event->id);
-  g_free (event);
-}
-
-static void
-on_event (CubeRuntimeEventType type, const char *id, gpointer data)
-{
-  Fixture *fixture = data;
-  Event *event = g_new0 (Event, 1);
-
-  event->type = type;
-  event->id = g_strdup (id);
-  g_mutex_lock (&fixture->lock);
-  g_ptr_array_add (fixture->events, event);
-  g_cond_broadcast (&fixture->changed);
-  g_mutex_unlock (&fixture->lock);
-}
-
-/* Waits for the event, among those that came and those that come. */
-static void
-wait_for_event (Fixture *fixture, CubeRuntimeEventType type, const char *id)
-{
-  gint64 end = g_get_monotonic_time () + SECONDS (20);
-  gboolean is_found = FALSE;
-
-  g_mutex_lock (&fixture->lock);
-  while (!is_found)
-    {
-      for (guint i = 0; i < fixture->events->len && !is_found; i++)
-        {
-          const Event *event = g_ptr_array_index (fixture->events, i);
-
-          is_found = event->type == type && g_strcmp0 (event->id, id) == 0;
-        }
-      if (!is_found && !g_cond_wait_until (&fixture->changed, &fixture->lock, end))
-        g_error ("no event of type %d for %s", type, id);
-    }
-  g_mutex_unlock (&fixture->lock);
-}
-
-static void
-forget_events (Fixture *fixture)
-{
-  g_mutex_lock (&fixture->lock);
-  g_ptr_array_set_size (fixture->events, 0);
-  g_mutex_unlock (&fixture->lock);
-}
-
-static void
-set_up (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
-{
-  g_autofree char *socket = g_build_filename (test_dir (), "containerd.sock", NULL);
-  g_autoptr (GError) error = NULL;
-
-  static const CubePair labels[] = { { "io.kubernetes.pod.name", "web" }, { "app", "web" }, { NULL, NULL } };
-  static guint uid;
-
-  g_mutex_init (&fixture->lock);
-  g_cond_init (&fixture->changed);
-  fixture->events = g_ptr_array_new_with_free_func (event_free);
-  harness_start (&fixture->harness, socket);
-  fixture->harness.ops->set_event_func (fixture->harness.state, on_event, fixture);
-  wait_for_event (fixture, CUBE_RUNTIME_EVENT_LOST, NULL);
-
-  fixture->config.name = "web";
-  fixture->config.ns = "default";
-  fixture->config.uid = g_strdup_printf ("uid-%d-%u", getpid (), uid++);
-  fixture->config.hostname = "web";
-  fixture->config.log_directory = g_build_filename (test_dir (), "log", fixture->config.uid, NULL);
-  fixture->config.labels = labels;
-  fixture->config.cgroup_parent = g_strdup_printf ("%s/%s", g_getenv ("CRI_TEST_CGROUP"), fixture->config.uid);
-  g_mkdir_with_parents (fixture->config.log_directory, 0755);
-  fixture->harness.ops->run_sandbox (fixture->harness.state, &fixture->config, &fixture->sandbox, NULL, &error);
-  g_assert_no_error (error);
-}
-
-static void
-tear_down (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
-{
-  g_autoptr (GError) error = NULL;
-
-  fixture->harness.ops->set_event_func (fixture->harness.state, NULL, NULL);
-  fixture->harness.ops->stop_sandbox (fixture->harness.state, fixture->sandbox, &error);
-  g_assert_no_error (error);
-  fixture->harness.ops->remove_sandbox (fixture->harness.state, fixture->sandbox, &error);
-  g_assert_no_error (error);
-  harness_stop (&fixture->harness);
-  g_free (fixture->sandbox);
-  g_free ((char *) fixture->config.uid);
-  g_free ((char *) fixture->config.cgroup_parent);
-  g_free ((char *) fixture->config.log_directory);
-  g_ptr_array_unref (fixture->events);
-  g_cond_clear (&fixture->changed);
-  g_mutex_clear (&fixture->lock);
-}
-
-static CubeContainer *
-status_of (Fixture *fixture, const char *id)
-{
-  g_autoptr (GError) error = NULL;
-  CubeContainer *container = fixture->harness.ops->container_status (fixture->harness.state, id, &error);
-
-  g_assert_no_error (error);
-  return container;
-}
-
-static char *
-start_container (Fixture *fixture, const char *name, const char *script)
-{
-  const char *const command[] = { "/bin/sh", "-c", script, NULL };
-  const CubePair labels[] = { { "io.kubernetes.container.name", name }, { NULL, NULL } };
-  const CubePair env[] = { { "GREETING", "hello" }, { NULL, NULL } };
-  CubeContainerConfig config = {
-    .name = name, .image = "cube.local/busybox:1", .user_image = "cube.local/busybox:1",
-    .command = command, .labels = labels, .env = env, .log_path = "0.log",
-  };
-  g_autoptr (GError) error = NULL;
-  char *id = NULL;
-
-  fixture->harness.ops->create_container (fixture->harness.state, fixture->sandbox, &config, &fixture->config, &id,
-                                          NULL, &error);
-  g_assert_no_error (error);
-  fixture->harness.ops->start_container (fixture->harness.state, id, &error);
-  g_assert_no_error (error);
-  return id;
-}
+#include "fixture.h"
 
 static void
 test_status (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
@@ -213,14 +59,14 @@ test_sandbox (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 static void
 test_container (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
-  g_autofree char *id = start_container (fixture, "main", "echo $GREETING; exit 3");
+  g_autofree char *id = fixture_start_container (fixture, "main", "echo $GREETING; exit 3");
   g_autofree char *log = NULL;
   g_autoptr (GError) error = NULL;
   CubeContainer *container;
 
-  wait_for_event (fixture, CUBE_RUNTIME_EVENT_STARTED, id);
-  wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, id);
-  container = status_of (fixture, id);
+  fixture_wait_for_event (fixture, CUBE_RUNTIME_EVENT_STARTED, id);
+  fixture_wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, id);
+  container = fixture_status_of (fixture, id);
   g_assert_cmpint (container->state, ==, CUBE_CONTAINER_EXITED);
   g_assert_cmpint (container->exit_code, ==, 3);
   g_assert_cmpstr (container->reason, ==, "Error");
@@ -229,7 +75,7 @@ test_container (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   g_assert_nonnull (strstr (log, " stdout F hello"));
   cube_container_free (container);
   g_assert_true (fixture->harness.ops->remove_container (fixture->harness.state, id, &error));
-  wait_for_event (fixture, CUBE_RUNTIME_EVENT_DELETED, id);
+  fixture_wait_for_event (fixture, CUBE_RUNTIME_EVENT_DELETED, id);
   g_assert_null (fixture->harness.ops->container_status (fixture->harness.state, id, &error));
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND);
   g_clear_error (&error);
@@ -241,18 +87,18 @@ test_container (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 static void
 test_stop (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
-  g_autofree char *id = start_container (fixture, "main", "trap 'exit 0' TERM; while :; do sleep 0.1; done");
-  g_autofree char *stubborn = start_container (fixture, "stubborn", "trap '' TERM; while :; do sleep 0.1; done");
+  g_autofree char *id = fixture_start_container (fixture, "main", "trap 'exit 0' TERM; while :; do sleep 0.1; done");
+  g_autofree char *stubborn = fixture_start_container (fixture, "stubborn", "trap '' TERM; while :; do sleep 0.1; done");
   g_autoptr (GError) error = NULL;
   CubeContainer *container;
 
   g_assert_true (fixture->harness.ops->stop_container (fixture->harness.state, id, 10, NULL, &error));
-  container = status_of (fixture, id);
+  container = fixture_status_of (fixture, id);
   g_assert_cmpint (container->state, ==, CUBE_CONTAINER_EXITED);
   g_assert_cmpint (container->exit_code, ==, 0);
   cube_container_free (container);
   g_assert_true (fixture->harness.ops->stop_container (fixture->harness.state, stubborn, 0, NULL, &error));
-  container = status_of (fixture, stubborn);
+  container = fixture_status_of (fixture, stubborn);
   g_assert_cmpint (container->exit_code, ==, 137);
   cube_container_free (container);
 }
@@ -260,7 +106,7 @@ test_stop (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 static void
 test_exec_sync (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
-  g_autofree char *id = start_container (fixture, "main", "sleep 1000");
+  g_autofree char *id = fixture_start_container (fixture, "main", "sleep 1000");
   const char *const command[] = { "/bin/sh", "-c", "echo out; echo err >&2; exit 7", NULL };
   const char *const flood[] = { "/bin/sh", "-c", "head -c 100000 /dev/zero", NULL };
   const char *const sleeper[] = { "/bin/sleep", "1000", NULL };
@@ -287,7 +133,7 @@ test_exec_sync (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 static void
 test_stats_and_resources (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
-  g_autofree char *id = start_container (fixture, "main", "sleep 1000");
+  g_autofree char *id = fixture_start_container (fixture, "main", "sleep 1000");
   CubeLinuxResources resources = { .cpu_shares = 512, .memory_limit_bytes = 64 * 1024 * 1024 };
   g_autoptr (GError) error = NULL;
   const CubeStats *found = NULL;
@@ -367,7 +213,7 @@ find_process (const char *marker)
 static void
 test_killed (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
-  g_autofree char *id = start_container (fixture, "main", "exec sleep 98765");
+  g_autofree char *id = fixture_start_container (fixture, "main", "exec sleep 98765");
   pid_t pid = 0;
   gint64 begin;
   CubeContainer *container;
@@ -376,9 +222,9 @@ test_killed (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     pid = find_process ("sleep 98765");
   begin = g_get_monotonic_time ();
   g_assert_cmpint (kill (pid, SIGKILL), ==, 0);
-  wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, id);
+  fixture_wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, id);
   g_test_message ("death seen after %" G_GINT64_FORMAT " ms", (g_get_monotonic_time () - begin) / 1000);
-  container = status_of (fixture, id);
+  container = fixture_status_of (fixture, id);
   g_assert_cmpint (container->state, ==, CUBE_CONTAINER_EXITED);
   g_assert_cmpint (container->exit_code, ==, 137);
   cube_container_free (container);
@@ -394,7 +240,7 @@ test_sandbox_killed (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   while (pid == 0)
     pid = find_process ("/pause");
   g_assert_cmpint (kill (pid, SIGKILL), ==, 0);
-  wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, fixture->sandbox);
+  fixture_wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, fixture->sandbox);
   sandbox = fixture->harness.ops->sandbox_status (fixture->harness.state, fixture->sandbox, &error);
   g_assert_no_error (error);
   g_assert_false (sandbox->is_ready);
@@ -405,7 +251,7 @@ static void
 restart_containerd (void)
 {
   g_autofree char *script = g_strdup_printf (
-    "cd %s && echo $$ > pid && exec containerd --config config.toml >> log/containerd.log 2>&1", test_dir ());
+    "cd %s && echo $$ > pid && exec containerd --config config.toml >> log/containerd.log 2>&1", fixture_dir ());
   char *argv[] = { (char *) "setsid", (char *) "-f", (char *) "sh", (char *) "-c", script, NULL };
   g_autoptr (GError) error = NULL;
 
@@ -416,17 +262,17 @@ restart_containerd (void)
 static void
 test_recovery (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
-  g_autofree char *id = start_container (fixture, "main", "sleep 1000");
-  g_autofree char *pid_path = g_build_filename (test_dir (), "pid", NULL);
+  g_autofree char *id = fixture_start_container (fixture, "main", "sleep 1000");
+  g_autofree char *pid_path = g_build_filename (fixture_dir (), "pid", NULL);
   g_autofree char *text = NULL, *health = NULL;
   g_autoptr (GError) error = NULL;
   CubeContainer *container;
   gint64 begin;
 
-  forget_events (fixture);
+  fixture_forget_events (fixture);
   g_assert_true (g_file_get_contents (pid_path, &text, NULL, &error));
   g_assert_cmpint (kill (atoi (text), SIGKILL), ==, 0);
-  wait_for_event (fixture, CUBE_RUNTIME_EVENT_LOST, NULL);
+  fixture_wait_for_event (fixture, CUBE_RUNTIME_EVENT_LOST, NULL);
   while (fixture->harness.ops->start_container (fixture->harness.state, "none", &error)
          || !g_error_matches (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE))
     g_clear_error (&error);
@@ -435,31 +281,31 @@ test_recovery (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   g_test_message ("health: %s", health);
   g_assert_nonnull (strstr (health, "containerd.sock"));
 
-  forget_events (fixture);
+  fixture_forget_events (fixture);
   restart_containerd ();
   begin = g_get_monotonic_time ();
-  wait_for_event (fixture, CUBE_RUNTIME_EVENT_LOST, NULL);
+  fixture_wait_for_event (fixture, CUBE_RUNTIME_EVENT_LOST, NULL);
   g_test_message ("recovered %" G_GINT64_FORMAT " ms after the restart", (g_get_monotonic_time () - begin) / 1000);
   g_clear_pointer (&health, g_free);
   g_assert_true (cube_context_get_health (fixture->harness.context, &health));
-  container = status_of (fixture, id);
+  container = fixture_status_of (fixture, id);
   g_assert_cmpint (container->state, ==, CUBE_CONTAINER_RUNNING);
   cube_container_free (container);
-  forget_events (fixture);
+  fixture_forget_events (fixture);
   g_assert_true (fixture->harness.ops->stop_container (fixture->harness.state, id, 0, NULL, &error));
-  wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, id);
+  fixture_wait_for_event (fixture, CUBE_RUNTIME_EVENT_STOPPED, id);
 }
 
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  if (test_dir () == NULL)
+  if (fixture_dir () == NULL)
     {
       g_printerr ("CRI_TEST_DIR is not set: run integration.sh\n");
       return 77;
     }
-#define ADD(name, function) g_test_add ("/cri/" name, Fixture, NULL, set_up, function, tear_down)
+#define ADD(name, function) g_test_add ("/cri/" name, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
   ADD ("status", test_status);
   ADD ("sandbox", test_sandbox);
   ADD ("container", test_container);
@@ -470,5 +316,6 @@ main (int argc, char **argv)
   ADD ("killed", test_killed);
   ADD ("sandbox-killed", test_sandbox_killed);
   ADD ("recovery", test_recovery);
+  add_streaming_tests ();
   return g_test_run ();
 }
