@@ -173,30 +173,6 @@ cube_mut_append_json (const CubeMut *node, GString *out)
     cube_view_append_json (cube_value_root (value), out);
 }
 
-gboolean
-cube_mut_equal_view (const CubeMut *node, CubeView view)
-{
-  if (node == NULL)
-    return !cube_view_exists (view);
-  if (node->is_view)
-    return cube_view_equal (node->view, view);
-  if (node->type != cube_view_type (view) && node->type != CUBE_VALUE_INT && node->type != CUBE_VALUE_DOUBLE)
-    return FALSE;
-  g_autoptr (CubeValue) value = cube_mut_to_value (node);
-  return value != NULL && cube_view_equal (cube_value_root (value), view);
-}
-
-gboolean
-cube_mut_equal (const CubeMut *a, const CubeMut *b)
-{
-  if (a == NULL || b == NULL)
-    return a == b;
-  if (b->is_view)
-    return cube_mut_equal_view (a, b->view);
-  g_autoptr (CubeValue) value = cube_mut_to_value (b);
-  return value != NULL && cube_mut_equal_view (a, cube_value_root (value));
-}
-
 guint
 cube_view_depth (CubeView view, guint enough)
 {
@@ -206,8 +182,10 @@ cube_view_depth (CubeView view, guint enough)
   CubeValueType type = cube_view_type (view);
   if ((type != CUBE_VALUE_OBJECT && type != CUBE_VALUE_ARRAY) || enough == 0)
     return 0;
-  for (cube_iter_init (&iter, view); depth < enough && cube_iter_next (&iter, NULL, &child);)
-    depth = MAX (depth, cube_view_depth (child, enough - 1));
+  for (cube_iter_init (&iter, view); depth < enough && cube_iter_next (&iter, NULL, &child);) {
+    guint below = cube_view_depth (child, enough - 1); /* MAX () would call twice */
+    depth = MAX (depth, below);
+  }
   return depth + 1;
 }
 
@@ -220,14 +198,56 @@ cube_mut_depth (const CubeMut *node, guint enough)
   if (node->is_view)
     return cube_view_depth (node->view, enough);
   if (node->type == CUBE_VALUE_ARRAY) {
-    for (guint32 i = 0; i < node->array.n && depth < enough; i++)
-      depth = MAX (depth, cube_mut_depth (node->array.items[i], enough - 1));
+    for (guint32 i = 0; i < node->array.n && depth < enough; i++) {
+      guint below = cube_mut_depth (node->array.items[i], enough - 1);
+      depth = MAX (depth, below);
+    }
     return depth + 1;
   }
   if (node->type == CUBE_VALUE_OBJECT) {
-    for (guint32 i = 0; i < node->object->n && depth < enough; i++)
-      depth = MAX (depth, cube_mut_depth (node->object->members[i].child, enough - 1));
+    for (guint32 i = 0; i < node->object->n && depth < enough; i++) {
+      guint below = cube_mut_depth (node->object->members[i].child, enough - 1);
+      depth = MAX (depth, below);
+    }
     return depth + 1;
   }
   return 0;
+}
+
+static gsize
+view_size (CubeView view)
+{
+  const CubeValue *doc = view.doc;
+  gsize size = 0;
+  for (guint32 at = view.at, end = cube_tape_next (doc, view.at); at < end;) {
+    guint32 length;
+    guint tag = cube_word_tag (doc->tape[at]);
+    if (tag == CUBE_VALUE_STRING) {
+      cube_tape_string (doc, at, &length);
+      size += (gsize) length + 3;
+    } else {
+      size += 3;
+    }
+    at += tag == CUBE_VALUE_DOUBLE || tag == CUBE_TAG_LONG ? 2 : 1;
+  }
+  return size;
+}
+
+gsize
+cube_mut_size (const CubeMut *node)
+{
+  gsize size = 3;
+  if (node == NULL)
+    return 0;
+  if (node->is_view)
+    return view_size (node->view);
+  if (node->type == CUBE_VALUE_STRING)
+    return node->string.length + 3;
+  if (node->type == CUBE_VALUE_ARRAY)
+    for (guint32 i = 0; i < node->array.n; i++)
+      size += cube_mut_size (node->array.items[i]);
+  if (node->type == CUBE_VALUE_OBJECT)
+    for (guint32 i = 0; i < node->object->n; i++)
+      size += node->object->members[i].length + 3 + cube_mut_size (node->object->members[i].child);
+  return size;
 }

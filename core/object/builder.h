@@ -53,4 +53,5 @@ G_GNUC_INTERNAL CubeMut *cube_mut_member_full (CubeMut *object, const char *key,
 G_GNUC_INTERNAL void cube_mut_set_full (CubeMut *object, const char *key, gsize length, CubeMut *child);
 G_GNUC_INTERNAL gboolean cube_mut_remove_full (CubeMut *object, const char *key, gsize length);
 G_GNUC_INTERNAL guint cube_mut_depth (const CubeMut *node, guint enough); /* nesting; stops counting at @enough */
+G_GNUC_INTERNAL gsize cube_mut_size (const CubeMut *node); /* about the length of its JSON */
 G_GNUC_INTERNAL guint cube_view_depth (CubeView view, guint enough);

@@ -160,7 +160,16 @@ scan_number (Scanner *s)
     if (!scan_digits (s))
       return FALSE;
   }
-  g_autofree char *text = g_strndup (start, (gsize) (s->at - start));
+  gsize length = (gsize) (s->at - start);
+  char buffer[64]; /* longer ones are rare */
+  g_autofree char *copy = NULL;
+  const char *text = buffer;
+  if (length < sizeof buffer) {
+    memcpy (buffer, start, length);
+    buffer[length] = '\0';
+  } else {
+    text = copy = g_strndup (start, length);
+  }
   gint64 number;
   if (is_integer && g_ascii_string_to_signed (text, 10, G_MININT64, G_MAXINT64, &number, NULL)) {
     cube_tape_int (s->writer, number);

@@ -7,7 +7,7 @@
 
 namespace {
 
-constexpr gsize keep_bytes = 256 * 1024; /* a thread keeps buffers for documents up to this size */
+constexpr gsize keep_bytes = 64 * 1024; /* a thread keeps buffers for documents up to this size */
 constexpr gsize first_bytes = 16 * 1024;
 
 struct Parser {

@@ -77,13 +77,18 @@ cube_json_append_string (GString *out, const char *text, gssize length)
   g_string_append_c (out, '"');
 }
 
-/* The shortest text that reads back as the same number, laid out as Go's encoding/json does: an exponent below 1e-6 and from 1e21 on. */
+/* The shortest of 15, 16 or 17 digits that reads back as the same number, laid out as Go's encoding/json does: an exponent below 1e-6 and from 1e21 on. */
 void
 cube_double_to_text (double number, char ret_text[40])
 {
   char digits[40], *out = ret_text;
   if (!isfinite (number) || number == 0) {
     strcpy (ret_text, signbit (number) && number == 0 ? "-0" : "0");
+    return;
+  }
+  if (fabs (number) >= 9007199254740992.0 && fabs (number) < 9223372036854775808.0) {
+    /* It will be read as an integer, so rounded digits would be another number. */
+    g_snprintf (ret_text, 40, "%" G_GINT64_FORMAT, (gint64) number);
     return;
   }
   for (int precision = 14; precision <= 16; precision++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nodes of a builder: making, reading, changing. */
 #include "builder.h"
+#include "json-scan.h"
 #include "members.h"
 #include <math.h>
 
@@ -14,12 +15,18 @@ new_node (CubeBuilder *builder, CubeValueType type)
   return node;
 }
 
+/* What is not valid UTF-8 would make the document unreadable for everybody else: it becomes U+FFFD. */
 static const char *
-copy_text (CubeBuilder *builder, const char *text, gsize length)
+copy_text (CubeBuilder *builder, const char *text, gsize *length)
 {
-  char *copy = cube_builder_alloc (builder, length + 1);
-  memcpy (copy, text, length);
-  copy[length] = '\0';
+  g_autofree char *valid = NULL;
+  if (G_UNLIKELY (cube_utf8_error_offset (text, *length) < *length)) {
+    text = valid = g_utf8_make_valid (text, (gssize) *length);
+    *length = strlen (valid);
+  }
+  char *copy = cube_builder_alloc (builder, *length + 1);
+  memcpy (copy, text, *length);
+  copy[*length] = '\0';
   return copy;
 }
 
@@ -42,15 +49,8 @@ cube_mut_new_string (CubeBuilder *builder, const char *text, gssize length)
 {
   CubeMut *node = new_node (builder, CUBE_VALUE_STRING);
   gsize size = text == NULL ? 0 : length < 0 ? strlen (text) : (gsize) length;
-  /* What is not valid UTF-8 would make the document unreadable for everybody else. */
-  if (size > 0 && !g_utf8_validate_len (text, size, NULL) && !memchr (text, 0, size)) {
-    g_autofree char *valid = g_utf8_make_valid (text, (gssize) size);
-    node->string.length = strlen (valid);
-    node->string.text = copy_text (builder, valid, node->string.length);
-    return node;
-  }
   node->string.length = size;
-  node->string.text = copy_text (builder, text != NULL ? text : "", size);
+  node->string.text = copy_text (builder, text != NULL ? text : "", &node->string.length);
   return node;
 }
 
@@ -302,8 +302,10 @@ cube_mut_set_full (CubeMut *object, const char *key, gsize length, CubeMut *chil
   CubeMember *member = cube_members_find (object->builder, object->object, key, length);
   if (member != NULL)
     member->child = child;
-  else
-    cube_members_append (object->builder, object->object, copy_text (object->builder, key, length), length, child);
+  if (member != NULL)
+    return;
+  const char *copy = copy_text (object->builder, key, &length);
+  cube_members_append (object->builder, object->object, copy, length, child);
 }
 
 void

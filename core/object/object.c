@@ -85,6 +85,14 @@ add_text (Header *header, const char *text)
   return at;
 }
 
+static int
+compare_labels (gconstpointer a, gconstpointer b, gpointer strings)
+{
+  const LabelPlace *x = a, *y = b;
+  int order = strcmp ((const char *) strings + x->key, (const char *) strings + y->key);
+  return order != 0 ? order : (x->key > y->key) - (x->key < y->key); /* offsets grow in document order */
+}
+
 static void
 read_labels (Header *header, CubeView view)
 {
@@ -95,19 +103,17 @@ read_labels (Header *header, CubeView view)
     if (key == NULL || cube_view_type (value) != CUBE_VALUE_STRING)
       continue;
     LabelPlace place = { add_text (header, key), add_text (header, cube_view_string (value)) };
-    guint at = header->labels->len;
-    int order = 1;
-    while (at > 0) {
-      order = strcmp (header->strings->str + g_array_index (header->labels, LabelPlace, at - 1).key, key);
-      if (order <= 0)
-        break;
-      at--;
-    }
-    if (at > 0 && order == 0)
-      g_array_index (header->labels, LabelPlace, at - 1) = place; /* the last of a key counts */
-    else
-      g_array_insert_val (header->labels, at, place);
+    g_array_append_val (header->labels, place);
   }
+  const char *strings = header->strings->str;
+  LabelPlace *places = (LabelPlace *) header->labels->data;
+  guint kept = 0;
+  g_array_sort_with_data (header->labels, compare_labels, (gpointer) strings);
+  for (guint i = 0; i < header->labels->len; i++) {
+    gboolean is_repeated = kept > 0 && strcmp (strings + places[kept - 1].key, strings + places[i].key) == 0;
+    places[is_repeated ? kept - 1 : kept++] = places[i]; /* the last of a key counts */
+  }
+  g_array_set_size (header->labels, kept);
 }
 
 static void

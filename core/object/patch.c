@@ -4,6 +4,7 @@
 #include <cube/error.h>
 
 #define MAX_RESULT_DEPTH 1000
+#define MAX_WORK 500000000
 
 /* ---- RFC 7386 ---- */
 
@@ -51,6 +52,8 @@ typedef struct {
   CubeBuilder *builder;
   guint number; /* of the operation, for messages */
   gsize bytes, max_bytes;
+  guint depth; /* of the document, at most */
+  gsize work; /* array places shifted, bytes compared */
   GError **error;
 } Patch;
 
@@ -174,29 +177,37 @@ missing (Patch *p, const GPtrArray *tokens)
   return failed_operation (p, "path \"%s\" does not exist", path->str);
 }
 
-static gsize
-estimate (const CubeMut *node)
+/* What is copied may grow the document without bound: size and depth are counted. A move adds nothing, and the depth bound it loosens is made exact again
+ * only when it is reached, so that many moves of large subtrees stay cheap. */
+static gboolean
+charge (Patch *p, const CubeMut *child, guint place_depth, gboolean is_move)
 {
-  g_autoptr (CubeValue) value = cube_mut_to_value (node);
-  return value == NULL ? G_MAXSIZE / 2 : cube_value_memory (value) / 2;
+  if (!is_move) {
+    p->bytes += cube_mut_size (child);
+    if (p->bytes > p->max_bytes)
+      return failed_operation (p, "result exceeds the limit of %" G_GSIZE_FORMAT " bytes", p->max_bytes);
+  }
+  guint bound = is_move ? p->depth : cube_mut_depth (child, MAX_RESULT_DEPTH);
+  if (is_move && place_depth + bound >= MAX_RESULT_DEPTH) {
+    bound = cube_mut_depth (child, MAX_RESULT_DEPTH);
+    p->depth = cube_mut_depth (cube_builder_root (p->builder), MAX_RESULT_DEPTH);
+  }
+  p->depth = MAX (p->depth, place_depth + bound);
+  return p->depth < MAX_RESULT_DEPTH ? TRUE : failed_operation (p, "result is nested too deeply");
 }
 
-/* What is copied may grow the document without bound: size and depth are counted. */
+/* Elements behind the place shift; a hostile patch could shift a large array ten thousand times. */
 static gboolean
-charge (Patch *p, const CubeMut *child, guint depth)
+charge_shift (Patch *p, const CubeMut *array, guint index)
 {
-  p->bytes += estimate (child);
-  if (p->bytes > p->max_bytes)
-    return failed_operation (p, "result exceeds the limit of %" G_GSIZE_FORMAT " bytes", p->max_bytes);
-  if (depth + cube_mut_depth (child, MAX_RESULT_DEPTH) >= MAX_RESULT_DEPTH)
-    return failed_operation (p, "result is nested too deeply");
-  return TRUE;
+  p->work += cube_mut_length (array) - MIN (index, cube_mut_length (array));
+  return p->work < MAX_WORK ? TRUE : failed_operation (p, "too many array elements shifted");
 }
 
 static gboolean
-add (Patch *p, const GPtrArray *tokens, CubeMut *child)
+add (Patch *p, const GPtrArray *tokens, CubeMut *child, gboolean is_move)
 {
-  if (!charge (p, child, tokens->len))
+  if (!charge (p, child, tokens->len, is_move))
     return FALSE;
   if (tokens->len == 0) {
     cube_builder_set_root (p->builder, child);
@@ -214,6 +225,8 @@ add (Patch *p, const GPtrArray *tokens, CubeMut *child)
       index = cube_mut_length (parent);
     else if (!parse_index (last, &index) || index > cube_mut_length (parent))
       return failed_operation (p, "\"%s\" is no index from 0 to %u or \"-\"", last->str, cube_mut_length (parent));
+    if (!charge_shift (p, parent, index))
+      return FALSE;
     cube_mut_insert (parent, index, child);
     return TRUE;
   default:
@@ -237,10 +250,13 @@ take (Patch *p, const GPtrArray *tokens)
   }
   CubeMut *parent = walk (p, tokens, tokens->len - 1);
   const GString *last = tokens->pdata[tokens->len - 1];
-  if (cube_mut_type (parent) == CUBE_VALUE_OBJECT)
+  if (cube_mut_type (parent) == CUBE_VALUE_OBJECT) {
     cube_mut_remove_full (parent, last->str, last->len);
-  else if (parse_index (last, &index))
+  } else if (parse_index (last, &index)) {
+    if (!charge_shift (p, parent, index))
+      return NULL;
     cube_mut_remove_element (parent, index);
+  }
   return node;
 }
 
@@ -250,8 +266,8 @@ replace (Patch *p, const GPtrArray *tokens, CubeMut *child)
   if (walk (p, tokens, tokens->len) == NULL)
     return missing (p, tokens);
   if (tokens->len == 0)
-    return add (p, tokens, child);
-  if (!charge (p, child, tokens->len))
+    return add (p, tokens, child, FALSE);
+  if (!charge (p, child, tokens->len, FALSE))
     return FALSE;
   CubeMut *parent = walk (p, tokens, tokens->len - 1);
   const GString *last = tokens->pdata[tokens->len - 1];
@@ -288,7 +304,7 @@ apply_from (Patch *p, gboolean is_move, CubeView operation, const GPtrArray *pat
   CubeMut *node = is_move ? take (p, from) : walk (p, from, from->len);
   if (node == NULL)
     return is_move ? FALSE : missing (p, from);
-  return add (p, path, is_move ? node : cube_mut_new_copy (p->builder, node));
+  return add (p, path, is_move ? node : cube_mut_new_copy (p->builder, node), is_move);
 }
 
 static gboolean
@@ -314,12 +330,15 @@ apply (Patch *p, CubeView operation)
   if (!cube_view_exists (value))
     return bad_operation (p, "\"value\" is missing");
   if (*op == 'a')
-    return add (p, path, cube_mut_new_view (p->builder, value));
+    return add (p, path, cube_mut_new_view (p->builder, value), FALSE);
   if (*op == 'r')
     return replace (p, path, cube_mut_new_view (p->builder, value));
   CubeMut *node = walk (p, path, path->len);
   if (node == NULL)
     return missing (p, path);
+  p->work += 8 * cube_mut_size (node); /* at worst both sides are sorted */
+  if (p->work >= MAX_WORK)
+    return failed_operation (p, "too much to compare");
   return cube_mut_equal_view (node, value) ? TRUE : failed_operation (p, "test failed at path \"%s\"", cube_view_string (path_view));
 }
 
@@ -338,9 +357,11 @@ cube_patch_json (CubeBuilder *builder, CubeView patch, guint max_operations, gsi
   }
   if (cube_view_length (patch) > max_operations) {
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_REQUEST_TOO_LARGE,
-                 "The allowed maximum operations in a JSON patch is %u, got %u", max_operations, cube_view_length (patch));
+                 "Request entity too large: The allowed maximum operations in a JSON patch is %u, got %u", max_operations, cube_view_length (patch));
     return FALSE;
   }
+  p.depth = cube_mut_depth (cube_builder_root (builder), MAX_RESULT_DEPTH);
+  p.bytes = cube_mut_size (cube_builder_root (builder));
   for (cube_iter_init (&iter, patch); cube_iter_next (&iter, NULL, &operation); p.number++)
     if (!apply (&p, operation))
       return FALSE;
