@@ -50,3 +50,12 @@ gboolean cube_schema_apply (const CubeResource *resource, const char *subresourc
 /* Other writes: gives @manager (operation Update) what @root changed against @old (NONE on create). */
 void cube_schema_update_managed (const CubeResource *resource, const char *subresource, CubeMut *root, CubeView old,
                                  const char *manager, const char *now);
+
+/* ---- doors ---- */
+/* A PUT of an absent name creates it (Lease, Service, Role …); an update without resourceVersion is accepted. */
+gboolean cube_schema_allows_create_on_update (const CubeResource *resource);
+gboolean cube_schema_allows_unconditional_update (const CubeResource *resource);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CubeFieldErrors, cube_field_errors_free)
+/* Decodes a body that is no resource, by its type name: "meta/v1.DeleteOptions", "policy/v1.Eviction", "autoscaling/v1.Scale". */
+gboolean cube_schema_decode_kind (const char *type_name, CubeMut *root, CubeStrictness strictness, char **duplicates, GPtrArray *warnings,
+                                  GError **error);
