@@ -110,9 +110,9 @@ fail_type (Decoder *decoder, const CubeType *owner, guint16 shape, CubeView view
     g_string_append (text, cube_value_type_name (cube_view_type (view)));
   }
   const char *owner_name = strchr (decoder->table->pool + owner->name, '.');
-  g_string_append_printf (text, " into Go struct field %s.", owner_name == NULL ? "" : owner_name + 1);
-  append_place (text, frame, FALSE);
-  g_string_append (text, " of type ");
+  g_autoptr (GString) place = g_string_new (NULL);
+  append_place (place, frame, FALSE);
+  g_string_append_printf (text, " into Go struct field %s.%s of type ", owner_name == NULL ? "" : owner_name + 1, place->str);
   append_go_type (text, decoder->table, shape);
   fail (decoder, text->str);
 }

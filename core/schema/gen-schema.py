@@ -292,6 +292,9 @@ class Tables:
                 self.pool.add(name), self.pool.add(t.gvk), len(slots), first, len(t.fields), size - 1, '|'.join(flags) or '0',
                 self.number(self.hooks, t.hook)))
             slots += [str(s) for s in table]
+        for name in self.names:
+            if self.schema.types[name].gvk:
+                self.shape('ref<%s>' % name)
         out.append('static const CubeField fields[] = {\n' + '\n'.join(fields) + '\n};')
         out.append('static const CubeType types[] = {\n' + '\n'.join(types) + '\n};')
         out.append('static const guint16 slots[] = {')

@@ -175,6 +175,15 @@ cube_builtin_type_index (const char *name)
   return 0;
 }
 
+guint16
+cube_type_shape (const CubeTypeTable *table, guint16 type)
+{
+  for (guint i = 1; i < table->n_shapes; i++)
+    if (table->shapes[i].kind == CUBE_SHAPE_REF && table->shapes[i].ref == type)
+      return (guint16) i;
+  return 0;
+}
+
 const CubeType *
 cube_resource_body_type (const CubeResource *resource, const char *subresource, const CubeTypeTable **ret_table)
 {

@@ -25,5 +25,6 @@ G_GNUC_INTERNAL CubeView cube_row_path (CubeView view, const char *path); /* ".s
 G_GNUC_INTERNAL void cube_age_text (const CubeRow *row, const char *time, char ret_text[32]); /* "<unknown>" without one */
 G_GNUC_INTERNAL char *cube_join_strings (CubeView array, const char *separator);
 G_GNUC_INTERNAL char *cube_labels_text (CubeView map);           /* a=b,c=d; "<none>" */
+G_GNUC_INTERNAL gboolean cube_table_knows_cell (const char *cell); /* for tests of the schema files */
 /* Cells of custom kinds: JSONPath. */
 G_GNUC_INTERNAL void cube_cell_json_path (const CubeRow *row, const char *path, const CubeColumn *column);

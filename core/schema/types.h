@@ -4,6 +4,7 @@
  * built-in ones (made by gen-schema.py) lie in read-only memory without relocations. A CustomResourceDefinition compiles to a table of
  * the same form (crd-compile.c). Index 0 and offset 0 mean "none" throughout. */
 #include "schema-ops.h"
+#include <cube/scalar.h>
 #include <string.h>
 
 typedef enum {
@@ -180,6 +181,8 @@ cube_type_find (const CubeTypeTable *table, const CubeType *type, const char *ke
   return NULL;
 }
 
+/* The shape that refers to object type @type; 0 = nothing does. */
+G_GNUC_INTERNAL guint16 cube_type_shape (const CubeTypeTable *table, guint16 type);
 /* The built-in type of a name such as "meta/v1.DeleteOptions"; 0 = none. */
 G_GNUC_INTERNAL guint16 cube_builtin_type_index (const char *name);
 /* The type of the body of @subresource ("" or NULL = the object itself). */
