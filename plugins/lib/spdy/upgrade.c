@@ -113,17 +113,22 @@ read_header (GSocket *socket, GByteArray *rest, GCancellable *cancellable, GErro
 
       if (n < 0)
         return NULL;
-      if (n == 0 || memchr (piece, '\0', (gsize) n) != NULL)
+      if (n == 0)
         {
-          cube_spdy_fail (error, "streaming server: %s", n == 0 ? "hung up" : "no HTTP answer");
+          cube_spdy_fail (error, "streaming server: hung up before it answered");
           return NULL;
         }
       g_string_append_len (text, piece, n);
-      end = strstr (text->str, "\r\n\r\n");
+      end = memmem (text->str, text->len, "\r\n\r\n", 4);
       if (end != NULL)
         {
           gsize size = (gsize) (end - text->str);
 
+          if (memchr (text->str, '\0', size) != NULL)
+            {
+              cube_spdy_fail (error, "streaming server: no HTTP answer");
+              return NULL;
+            }
           g_byte_array_append (rest, (const guint8 *) end + 4, (guint) (text->len - size - 4));
           return g_strndup (text->str, size);
         }
