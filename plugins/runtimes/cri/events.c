@@ -11,7 +11,9 @@
 #define SETTLE_LAST_US (100 * 1000)
 #define SETTLE_TOTAL_US (5 * G_USEC_PER_SEC)
 
-typedef enum { SOURCE_CRI, SOURCE_CONTAINERD, SOURCE_NONE } Source;
+/* In the order they are tried: containerd has had its own events from the first
+ * and tells more by them. */
+typedef enum { SOURCE_CONTAINERD, SOURCE_CRI, SOURCE_NONE } Source;
 
 struct _CriEvents {
   Cri *cri;
@@ -304,7 +306,7 @@ try_next_source (CriEvents *self, const GError *error)
 {
   if (!g_error_matches (error, CUBE_GRPC_ERROR, CUBE_GRPC_UNIMPLEMENTED))
     return FALSE;
-  self->source = self->source == SOURCE_CRI ? SOURCE_CONTAINERD : SOURCE_NONE;
+  self->source++;
   self->was_open = FALSE;
   if (self->source == SOURCE_NONE)
     g_message ("%s tells of no events; its containers are listed instead", self->cri->socket_path);
@@ -353,7 +355,7 @@ listen_done (gpointer data)
       emit (self, CUBE_RUNTIME_EVENT_LOST, NULL);
     }
   /* A restarted runtime may be another, with other events. */
-  self->source = SOURCE_CRI;
+  self->source = SOURCE_CONTAINERD;
   self->timer = cube_loop_after (self->loop, self->backoff_us, listen_begin, self, NULL);
   self->backoff_us = MIN (self->backoff_us * 2, BACKOFF_LAST_US);
 }
@@ -404,7 +406,7 @@ cri_events_start (CriEvents *self)
   self->cancellable = g_cancellable_new ();
   g_mutex_unlock (&self->lock);
   self->loop = cube_context_get_loop (self->cri->context, "cri");
-  self->source = SOURCE_CRI;
+  self->source = SOURCE_CONTAINERD;
   self->backoff_us = BACKOFF_FIRST_US;
   cube_loop_post (self->loop, listen_begin, self, NULL);
 }

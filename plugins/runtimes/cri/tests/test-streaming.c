@@ -81,7 +81,8 @@ wait_output (Sink *sink, guint channel, const char *text)
   gint64 end = g_get_monotonic_time () + SECONDS (30);
 
   g_mutex_lock (&sink->lock);
-  while (memmem (sink->output[channel]->data, sink->output[channel]->len, text, strlen (text)) == NULL)
+  while (sink->output[channel]->len == 0
+         || memmem (sink->output[channel]->data, sink->output[channel]->len, text, strlen (text)) == NULL)
     if (!g_cond_wait_until (&sink->changed, &sink->lock, end))
       g_error ("no '%s' on channel %u: %.*s", text, channel, (int) sink->output[channel]->len,
                (char *) sink->output[channel]->data);
