@@ -24,6 +24,9 @@ void cube_bus_publish (CubeBus *bus, const CubeBusEntry *entries, guint n, guint
 /* History known from before a restart, oldest first (before any subscriber). */
 void cube_bus_preload (CubeBus *bus, const char *resource_key, const CubeChange *change);
 void cube_bus_set_floor (CubeBus *bus, guint64 revision); /* no history at or before it is known: resuming from below is EXPIRED */
+void cube_bus_set_resource_floor (CubeBus *bus, const char *resource_key, guint64 revision); /* the same for one resource, when it is higher */
+void cube_bus_set_newest (CubeBus *bus, guint64 revision); /* everything up to it is known (after preloading) */
+guint64 cube_bus_newest (CubeBus *bus);
 
 /* Changes of @resource_key with revision > @after. @ready runs on @loop when there is something to take (coalesced: once until drained).
  * Errors: CUBE_ERROR_EXPIRED `too old resource version: A (B)`. (transfer full) */

@@ -28,9 +28,10 @@ typedef struct {
   void (*close) (gpointer state);
   /* Revision of the newest change ever committed and the oldest still in the history. */
   gboolean (*get_revision) (gpointer state, guint64 *ret_newest, guint64 *ret_oldest, GError **error);
-  /* Every live row, ordered by key. */
+  /* Every live row, once, in any order. */
   gboolean (*load) (gpointer state, CubeStorageRow row, gpointer data, GError **error);
-  /* Changes after @revision still kept, so that watches resume across a restart. */
+  /* Changes after @revision still kept, so that watches resume across a restart. Before them, for keys changed since, the row they had at
+   * @revision (its revision is <= @revision): the state before the first change. */
   gboolean (*load_history) (gpointer state, guint64 revision, CubeStorageHistoryRow row, gpointer data, GError **error);
   /* All or nothing; durable (fsync) when it returns TRUE. Errors: CUBE_ERROR_NO_SPACE, CUBE_ERROR_CONFLICT (shared storages), CUBE_ERROR_INTERNAL. */
   gboolean (*commit) (gpointer state, const CubeStorageChange *changes, guint n_changes, GError **error);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the files of this plugin share. One thread at a time uses a state, but for the checkpoint job (checkpoint.c). */
+#include <cube/plugin.h>
+#include <cube/storage.h>
+#include <sqlite3.h>
+
+#define SQLITE_APPLICATION_ID 0x43554245 /* "CUBE" */
+#define SQLITE_SCHEMA_VERSION 1
+
+typedef struct {
+  CubeContext *context;
+  char *path;             /* of the database */
+  int lock_fd;            /* held while open: one process a database */
+  sqlite3 *db;
+  sqlite3_stmt *begin, *commit, *rollback, *insert;
+  guint64 compacted;
+  /* checkpoint.c */
+  sqlite3 *checkpointer;  /* used by one job at a time */
+  gint wal_frames;        /* in the log after the last commit */
+  GMutex lock;
+  GCond idle;
+  gboolean is_running;
+} Sqlite;
+
+/* sqlite.c */
+gboolean sqlite_exec (sqlite3 *db, const char *path, const char *sql, GError **error);
+void sqlite_set_error (GError **error, sqlite3 *db, const char *path, const char *doing);
+/* open.c */
+gboolean sqlite_open (gpointer state, const char *location, GError **error);
+void sqlite_close (gpointer state);
+/* checkpoint.c */
+void sqlite_watch_log (Sqlite *self);           /* counts the log's frames from here on */
+void sqlite_maybe_checkpoint (Sqlite *self);    /* after a commit */
+void sqlite_finish_checkpoint (Sqlite *self);   /* waits for a running job, closes its connection */
