@@ -108,8 +108,8 @@ cube_store_upkeep (CubeStore *store, gboolean is_idle)
       store->compact_candidate = store->newest_stored;
       store->next_compact_us = now + store->compact_every_us;
     }
-  if (store->newest_stored > limit)
-    store->compact_target = MAX (store->compact_target, store->newest_stored - limit);
+  if (store->newest_stored > store->compact_target + limit + limit / 2) /* not for every commit */
+    store->compact_target = store->newest_stored - limit;
   if (store->trouble != NULL)
     return MIN (store->next_probe_us, store->next_compact_us);
   if (store->compacted < store->compact_target && (is_idle || store->compact_target - store->compacted > limit))
