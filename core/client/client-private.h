@@ -3,6 +3,7 @@
 /* Core-private: what the two backs of a client share. */
 #include <cube/client.h>
 #include <cube/controller.h>
+#include <cube/scalar.h>
 #include <store/store.h>
 
 /* One back: in-process or remote. Every function may be called by any thread; the ones that write block until durable. */
