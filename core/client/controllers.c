@@ -315,8 +315,8 @@ end (gpointer data)
 void
 cube_controllers_stop (CubeControllers *controllers)
 {
-  gint64 until = g_get_monotonic_time () + STOP_WAIT_S * G_USEC_PER_SEC;
   gboolean is_stopped = TRUE;
+  gint64 until;
 
   if (controllers == NULL)
     return;
@@ -324,6 +324,7 @@ cube_controllers_stop (CubeControllers *controllers)
     end (controllers);
   else
     {
+      until = cube_context_monotonic_us (controllers->context) + STOP_WAIT_S * G_USEC_PER_SEC;
       cube_loop_post (controllers->loop, end, controllers, NULL);
       g_mutex_lock (&controllers->lock);
       while (!controllers->is_stopped && is_stopped)
