@@ -356,12 +356,13 @@ format_decimal (__int128 mantissa, int exponent, gboolean is_exponent, char *tex
     mantissa /= 10;
     exponent++;
   }
-  /* An exponent divisible by three, for suffixes not above 18. */
+  char *end = append_number (text, mantissa);
+  /* An exponent divisible by three, for suffixes not above 18. Zeros are written, not multiplied in: the mantissa may be full. */
   while (exponent % 3 != 0 || (!is_exponent && exponent > MAX_SCALE)) {
-    mantissa *= 10;
+    *end++ = '0';
     exponent--;
   }
-  char *end = append_number (text, mantissa);
+  *end = '\0';
   if (!is_exponent)
     strcpy (end, suffixes[exponent / 3 + 3]);
   else if (exponent != 0)
