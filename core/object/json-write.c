@@ -3,7 +3,7 @@
 #include <math.h>
 
 static void
-append_escape (GString *out, guchar c)
+append_escape (GString *out, guchar c) /* leaves the text NUL-terminated */
 {
   switch (c) {
   case '"':
@@ -62,19 +62,59 @@ plain_length (const char *text, gsize length)
   return i;
 }
 
+/* Makes room for @n more bytes and the NUL, so that what follows can be written straight. */
+static inline char *
+reserve (GString *out, gsize n)
+{
+  if (G_UNLIKELY (out->len + n >= out->allocated_len)) {
+    gsize length = out->len;
+    g_string_set_size (out, length + MAX (n, length)); /* doubles */
+    out->len = length;
+  }
+  return out->str + out->len;
+}
+
+static inline void
+append_byte (GString *out, char c)
+{
+  *reserve (out, 1) = c;
+  out->len++;
+}
+
+static inline void
+append_bytes (GString *out, const char *text, gsize length)
+{
+  memcpy (reserve (out, length), text, length);
+  out->len += length;
+}
+
+static void
+append_string (GString *out, const char *text, gsize size)
+{
+  append_byte (out, '"');
+  for (gsize i = 0; i < size;) {
+    gsize plain = plain_length (text + i, size - i);
+    append_bytes (out, text + i, plain);
+    i += plain;
+    if (i < size) {
+      out->str[out->len] = '\0';
+      append_escape (out, (guchar) text[i++]);
+    }
+  }
+  append_byte (out, '"');
+}
+
+static inline void
+end_text (GString *out)
+{
+  *reserve (out, 0) = '\0';
+}
+
 void
 cube_json_append_string (GString *out, const char *text, gssize length)
 {
-  gsize size = text == NULL ? 0 : length < 0 ? strlen (text) : (gsize) length;
-  g_string_append_c (out, '"');
-  for (gsize i = 0; i < size;) {
-    gsize plain = plain_length (text + i, size - i);
-    g_string_append_len (out, text + i, (gssize) plain);
-    i += plain;
-    if (i < size)
-      append_escape (out, (guchar) text[i++]);
-  }
-  g_string_append_c (out, '"');
+  append_string (out, text, text == NULL ? 0 : length < 0 ? strlen (text) : (gsize) length);
+  end_text (out);
 }
 
 /* The shortest of 15, 16 or 17 digits that reads back as the same number, laid out as Go's encoding/json does: an exponent below 1e-6 and from 1e21 on. */
@@ -133,16 +173,8 @@ cube_double_to_text (double number, char ret_text[40])
   *out = '\0';
 }
 
-void
-cube_append_double (GString *out, double number)
-{
-  char text[40];
-  cube_double_to_text (number, text);
-  g_string_append (out, text);
-}
-
-void
-cube_append_int (GString *out, gint64 number)
+static void
+append_int (GString *out, gint64 number)
 {
   char text[24], *at = text + sizeof text;
   guint64 rest = number < 0 ? -(guint64) number : (guint64) number;
@@ -152,7 +184,7 @@ cube_append_int (GString *out, gint64 number)
   } while (rest > 0);
   if (number < 0)
     *--at = '-';
-  g_string_append_len (out, at, text + sizeof text - at);
+  append_bytes (out, at, (gsize) (text + sizeof text - at));
 }
 
 static void
@@ -162,29 +194,35 @@ append_scalar (CubeView view, GString *out)
   const char *text;
   switch (cube_view_type (view)) {
   case CUBE_VALUE_BOOL:
-    g_string_append (out, cube_view_bool (view, FALSE) ? "true" : "false");
+    if (cube_view_bool (view, FALSE))
+      append_bytes (out, "true", 4);
+    else
+      append_bytes (out, "false", 5);
     break;
   case CUBE_VALUE_INT:
-    cube_append_int (out, cube_view_int (view, 0));
+    append_int (out, cube_view_int (view, 0));
     break;
-  case CUBE_VALUE_DOUBLE:
-    cube_append_double (out, cube_view_double (view, 0));
+  case CUBE_VALUE_DOUBLE: {
+    char number[40];
+    cube_double_to_text (cube_view_double (view, 0), number);
+    append_bytes (out, number, strlen (number));
     break;
+  }
   case CUBE_VALUE_STRING:
     text = cube_view_string_full (view, &length);
-    cube_json_append_string (out, text, length);
+    append_string (out, text, length);
     break;
   default:
-    g_string_append_len (out, "null", 4);
+    append_bytes (out, "null", 4);
   }
 }
 
 static void
 append_break (GString *out, guint columns)
 {
-  g_string_append_c (out, '\n');
+  append_byte (out, '\n');
   for (guint i = 0; i < columns; i++)
-    g_string_append_c (out, ' ');
+    append_byte (out, ' ');
 }
 
 /* @indent 0 = compact. */
@@ -201,42 +239,46 @@ append_view (CubeView view, GString *out, guint indent, guint column)
   guint32 key_length;
   CubeView child;
   gboolean is_first = TRUE;
-  g_string_append_c (out, type == CUBE_VALUE_OBJECT ? '{' : '[');
+  append_byte (out, type == CUBE_VALUE_OBJECT ? '{' : '[');
   for (cube_iter_init (&iter, view); cube_iter_next_full (&iter, &key, &key_length, &child); is_first = FALSE) {
     if (!is_first)
-      g_string_append_c (out, ',');
+      append_byte (out, ',');
     if (indent > 0)
       append_break (out, column + indent);
     if (key != NULL) {
-      cube_json_append_string (out, key, key_length);
-      g_string_append_c (out, ':');
+      append_string (out, key, key_length);
+      append_byte (out, ':');
       if (indent > 0)
-        g_string_append_c (out, ' ');
+        append_byte (out, ' ');
     }
     append_view (child, out, indent, column + indent);
   }
   if (indent > 0 && !is_first)
     append_break (out, column);
-  g_string_append_c (out, type == CUBE_VALUE_OBJECT ? '}' : ']');
+  append_byte (out, type == CUBE_VALUE_OBJECT ? '}' : ']');
 }
 
 void
 cube_view_append_json (CubeView view, GString *out)
 {
   append_view (view, out, 0, 0);
+  end_text (out);
 }
 
 void
 cube_view_append_json_pretty (CubeView view, GString *out, guint indent)
 {
   append_view (view, out, MAX (indent, 1), 0);
+  end_text (out);
 }
 
 char *
 cube_view_to_json (CubeView view, gsize *ret_length)
 {
-  GString *out = g_string_sized_new (512);
+  gsize expected = view.doc == NULL ? 0 : view.at > 0 ? 512 : (gsize) view.doc->n_bytes + 2 * (gsize) view.doc->n_words;
+  GString *out = g_string_sized_new (MAX (expected, 64));
   append_view (view, out, 0, 0);
+  end_text (out);
   if (ret_length != NULL)
     *ret_length = out->len;
   return g_string_free (out, FALSE);

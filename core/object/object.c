@@ -308,7 +308,7 @@ cube_object_new (CubeView view, guint64 revision, GError **error)
 {
   if (!check_shape (view, error))
     return NULL;
-  g_autoptr (GString) out = g_string_sized_new (2048);
+  g_autoptr (GString) out = g_string_sized_new (4096);
   gsize revision_at = append_object (view, out);
   CubeObject *object = assemble (view, out->str, out->len, revision_at, error);
   if (object != NULL)

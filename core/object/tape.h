@@ -127,7 +127,4 @@ G_GNUC_INTERNAL void cube_tape_close (CubeTapeWriter *writer);
 G_GNUC_INTERNAL void cube_tape_view (CubeTapeWriter *writer, CubeView view); /* a copy of it; @view exists */
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CubeTapeWriter, cube_tape_writer_clear)
 
-/* ---- numbers and text ---- */
 G_GNUC_INTERNAL void cube_double_to_text (double number, char ret_text[40]);
-G_GNUC_INTERNAL void cube_append_double (GString *out, double number);
-G_GNUC_INTERNAL void cube_append_int (GString *out, gint64 number);
