@@ -285,7 +285,7 @@ is_zero (CubeView view)
 static gboolean
 omits_zero (const CubeTypeTable *table, const CubeField *field)
 {
-  if ((field->flags & (CUBE_FIELD_POINTER | CUBE_FIELD_ALWAYS | CUBE_FIELD_STRUCT | CUBE_FIELD_REQUIRED)) != 0)
+  if ((field->flags & (CUBE_FIELD_POINTER | CUBE_FIELD_ALWAYS | CUBE_FIELD_STRUCT | CUBE_FIELD_REQUIRED | CUBE_FIELD_DOCUMENTED)) != 0)
     return FALSE;
   switch (table->shapes[field->shape].kind) {
   case CUBE_SHAPE_INT_OR_STRING:

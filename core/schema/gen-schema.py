@@ -59,7 +59,7 @@ def parse_field(line):
         if word[0] == '#':
             numbers = [int(n) for n in word[1:].split('/')]
             field.proto = (numbers[0], numbers[1] if len(numbers) > 1 else 0)
-        elif word in ('required', 'always', 'pointer', 'immutable'):
+        elif word in ('required', 'documented', 'always', 'pointer', 'immutable'):
             field.flags.add(word.upper())
         elif key == 'default':
             field.default = value

@@ -8,6 +8,7 @@ struct _CubeSchema {
   GHashTable *by_resource, *by_kind; /* "group/version/name" → CubeResource */
   GHashTable *by_key;
   GPtrArray *custom; /* CubeResource of CustomResourceDefinitions, in order of arrival */
+  GHashTable *custom_specs; /* key → guint64 hash of the spec registered */
   guint64 generation;
 };
 

@@ -59,3 +59,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CubeFieldErrors, cube_field_errors_free)
 /* Decodes a body that is no resource, by its type name: "meta/v1.DeleteOptions", "policy/v1.Eviction", "autoscaling/v1.Scale". */
 gboolean cube_schema_decode_kind (const char *type_name, CubeMut *root, CubeStrictness strictness, char **duplicates, GPtrArray *warnings,
                                   GError **error);
+
+/* ---- scale ---- */
+/* The autoscaling/v1 Scale of an object that has the subresource. (transfer full) */
+CubeValue *cube_schema_scale_of (const CubeResource *resource, CubeView object);
+/* Writes spec.replicas (and a given resourceVersion) of @scale to the object @root. Errors: CUBE_ERROR_INVALID. */
+gboolean cube_schema_set_scale (const CubeResource *resource, CubeMut *root, CubeView scale, GError **error);

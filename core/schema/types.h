@@ -56,6 +56,7 @@ typedef struct {
 #define CUBE_FIELD_IMMUTABLE 0x1000u
 #define CUBE_FIELD_MINIMUM 0x2000u   /* `minimum` holds */
 #define CUBE_FIELD_STRUCT 0x4000u    /* a struct by value: always present in output */
+#define CUBE_FIELD_DOCUMENTED 0x8000u /* required in the documents only */
 
 typedef struct {
   guint32 name;
