@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #define CHECK_MAX_BYTES (8 * 1024 * 1024) /* beyond, only what is read is checked */
-#define WAY_OUT "move it (and its -wal and -shm files) away and restore a backup, or start without it for an empty cluster"
 
 static gboolean
 fail_errno (GError **error, const char *doing, const char *path)
@@ -104,7 +103,7 @@ is_healthy (Sqlite *self, GError **error)
   sqlite3_finalize (stmt);
   if (found != NULL && strcmp (found, "ok") == 0)
     return TRUE;
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR, "%s is damaged (%s): " WAY_OUT, self->path, found != NULL ? found : sqlite3_errmsg (self->db));
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR, "%s is damaged (%s): " SQLITE_WAY_OUT, self->path, found != NULL ? found : sqlite3_errmsg (self->db));
   return FALSE;
 }
 
@@ -113,14 +112,10 @@ check_identity (Sqlite *self, GError **error)
 {
   gint64 application = 0, version = 0;
   if (!get_int (self, "PRAGMA application_id", &application, error) || !get_int (self, "PRAGMA user_version", &version, error))
-    {
-      if (error != NULL && *error != NULL)
-        g_prefix_error (error, "not a database of cube, or a damaged one; " WAY_OUT ": ");
-      return FALSE;
-    }
+    return FALSE;
   if (application != SQLITE_APPLICATION_ID)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR, "%s is a database of another program: " WAY_OUT, self->path);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR, "%s is a database of another program: " SQLITE_WAY_OUT, self->path);
       return FALSE;
     }
   if (version > SQLITE_SCHEMA_VERSION)

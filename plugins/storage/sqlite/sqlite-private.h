@@ -8,6 +8,9 @@
 #define SQLITE_APPLICATION_ID 0x43554245 /* "CUBE" */
 #define SQLITE_SCHEMA_VERSION 1
 
+/* What to do about a file that cannot be used. */
+#define SQLITE_WAY_OUT "move it (and its -wal and -shm files) away and restore a backup, or start without it for an empty cluster"
+
 typedef struct {
   CubeContext *context;
   char *path;             /* of the database */

@@ -33,8 +33,9 @@ sqlite_set_error (GError **error, sqlite3 *db, const char *path, const char *doi
 {
   int rc = db != NULL ? sqlite3_extended_errcode (db) : SQLITE_NOMEM, system_errno = db != NULL ? sqlite3_system_errno (db) : 0;
   const char *detail = system_errno != 0 && (rc & 0xff) == SQLITE_IOERR ? g_strerror (system_errno) : NULL;
-  g_set_error (error, CUBE_ERROR, error_code (rc, system_errno), "%s %s: %s%s%s", path, doing, db != NULL ? sqlite3_errmsg (db) : "out of memory",
-               detail != NULL ? ": " : "", detail != NULL ? detail : "");
+  int code = error_code (rc, system_errno);
+  g_set_error (error, CUBE_ERROR, code, "%s %s: %s%s%s%s", path, doing, db != NULL ? sqlite3_errmsg (db) : "out of memory",
+               detail != NULL ? ": " : "", detail != NULL ? detail : "", code == CUBE_ERROR_STORE_READ_ERROR ? "; " SQLITE_WAY_OUT : "");
 }
 
 gboolean
@@ -100,10 +101,7 @@ each_row (Sqlite *self, sqlite3_stmt *stmt, gboolean (*each) (sqlite3_stmt *stmt
         break;
       }
   if (rc != SQLITE_DONE)
-    {
-      sqlite_set_error (error, self->db, self->path, "is damaged");
-      g_prefix_error (error, "restore a backup (the file is left as it is): ");
-    }
+    sqlite_set_error (error, self->db, self->path, "is damaged");
   sqlite3_finalize (stmt);
   return rc == SQLITE_DONE;
 }
