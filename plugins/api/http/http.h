@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the files of this plugin share: the server and its workers, connections, one request ("call"). */
+#include "negotiate.h"
+#include "query.h"
+#include "url.h"
+#include <cube/cube.h>
+#include <libsoup/soup.h>
+
+#define HTTP_MAX_BODY (3 * 1024 * 1024)
+#define HTTP_BLOCK (32 * 1024) /* what a streamed answer keeps in memory at a time */
+
+typedef struct _HttpServer HttpServer;
+typedef struct _HttpWorker HttpWorker;
+typedef struct _HttpConn HttpConn;
+typedef struct _HttpCall HttpCall;
+
+typedef struct {
+  gint max_connections, max_in_flight, max_mutating;
+  gint workers;           /* 0 = one per core, at most 8 */
+  gint64 header_us, idle_us, body_us, write_us; /* how long a connection may stay in a phase */
+  gboolean use_gzip;
+} HttpConfig;
+
+struct _HttpServer {
+  CubeContext *context;
+  CubeRegistry *registry;
+  CubeSchema *schema;
+  CubeClient *client;
+  HttpConfig config;
+  GPtrArray *workers; /* HttpWorker */
+  GTlsCertificate *certificate, *ca;
+  CubeTimer *renewal;
+  gint is_stopping, is_started;
+  gint n_connections, n_reading, n_mutating; /* atomic; the latter two: calls in flight */
+  GMutex lock;       /* start and stop */
+  GCond cond;
+  GError *start_error;
+  guint n_pending;
+  char *address;     /* host:port for discovery */
+};
+
+struct _HttpWorker {
+  HttpServer *server;
+  guint index;
+  CubeLoop *loop;
+  SoupServer *soup;
+  GSocket *socket;
+  GQueue conns;      /* HttpConn, by link */
+  gint ref_count;    /* the server's and one a connection */
+  CubeTimer *sweep, *linger;
+  int epoll_fd;      /* of the streams that took their connection over */
+  GSource *epoll_source;
+  GQueue streams;    /* HttpStream, by link */
+  GString *scratch;  /* for one task at a time */
+};
+
+/* ---- connections ---- */
+typedef enum { HTTP_PHASE_IDLE = 0, HTTP_PHASE_READING, HTTP_PHASE_RUNNING, HTTP_PHASE_WRITING, HTTP_PHASE_STREAMING } HttpPhase;
+struct _HttpConn {
+  HttpWorker *worker;
+  GList link;
+  GSocket *socket;   /* borrowed: this struct is its data */
+  HttpPhase phase;
+  gint64 since_us;
+  gboolean is_used;  /* a request was seen */
+  gboolean is_certificate_checked;
+  gint8 is_loopback; /* -1 = not looked */
+  GTlsCertificate *certificate; /* of the peer, only when it verifies against the cluster's CA */
+  CubeUser *user;    /* what the certificate stands for, for a short while */
+  gint64 user_until_us;
+  guint64 user_generation;
+  char *remote;
+};
+HttpConn *http_conn_get (SoupServerMessage *msg); /* NULL once the connection is gone */
+void http_conn_set_phase (HttpConn *conn, HttpPhase phase);
+const char *http_conn_remote (HttpConn *conn, SoupServerMessage *msg);
+gboolean http_conn_is_loopback (HttpConn *conn, SoupServerMessage *msg);
+
+/* ---- server.c ---- */
+gboolean http_server_start (HttpServer *server, GError **error);
+void http_server_stop (HttpServer *server);
+void http_handle_early (SoupServer *soup, SoupServerMessage *msg, const char *path, GHashTable *query, gpointer data);
+void http_handle (SoupServer *soup, SoupServerMessage *msg, const char *path, GHashTable *query, gpointer data);
+gboolean http_make_certificate (HttpServer *server, GTlsCertificate **ret_certificate, GTlsCertificate **ret_ca, GError **error);
+
+/* ---- one request ---- */
+struct _HttpCall {
+  HttpWorker *worker;
+  HttpServer *server;
+  SoupServerMessage *msg; /* borrowed: the call is the message's data */
+  const char *method;     /* of libsoup, interned */
+  HttpUrl url;
+  HttpQuery query;
+  HttpFormat format;
+  CubeUser *user;
+  const CubeResource *resource;
+  const CubeSubresource *sub;
+  CubeRequest request;
+  CubeValue *body;
+  char **duplicates;
+  gint64 started_us;
+  gsize body_bytes;
+  guint status;
+  gboolean is_counted, is_mutating, is_done, is_paused, is_executing, is_long;
+  const char *verb_label;
+  CubeResponse *response; /* while a list is streamed */
+};
+HttpCall *http_call_get (SoupServerMessage *msg);
+
+/* ---- respond.c ---- */
+/* Answers; the call's status is set afterwards. */
+void http_respond_error (HttpCall *call, GError *error /* (transfer full) */);
+void http_respond_text (HttpCall *call, guint status, const char *content_type, char *text /* (transfer full) */, gssize length);
+void http_respond_plain (HttpCall *call, guint status, const char *text); /* text/plain */
+void http_respond_json (HttpCall *call, guint status, GString *json /* (transfer full) */); /* in the format asked for */
+void http_respond_object (HttpCall *call, guint status, CubeObject *object);
+void http_respond_value (HttpCall *call, guint status, const CubeValue *value);
+void http_add_warning (SoupMessageHeaders *headers, const char *text);
+const char *http_reason_phrase (guint status);
+
+/* ---- render.c ---- */
+/* The object as it goes out in the call's shape, a table of one row for a Table. */
+void http_render_object (const HttpFormat *format, const CubeResource *resource, CubeObject *object, const char *include_object, gboolean with_columns,
+                         gint64 now_us, GString *out);
+void http_render_row (const CubeResource *resource, CubeObject *object, const char *include_object, gint64 now_us, GString *out);
+void http_render_partial (CubeObject *object, GString *out);
+/* The span of a top-level member's value in compact JSON. */
+gboolean http_find_member (const char *json, gsize length, const char *key, const char **ret_value, gsize *ret_length);
+
+/* ---- resource.c, list.c, meta.c, watch.c, logs.c, exec.c ---- */
+void http_run_resource (HttpCall *call);
+gboolean http_prepare_resource (HttpCall *call, GError **error); /* verb, options, format, before the body is read */
+void http_execute (HttpCall *call, CubeResponseDone done);
+void http_respond_list (HttpCall *call, CubeResponse *response /* (transfer full) */);
+void http_run_path (HttpCall *call);
+void http_run_watch (HttpCall *call);
+void http_run_stream (HttpCall *call); /* log, exec, attach, portforward */
+/* After an answer was set from outside the handler. */
+void http_call_finish (HttpCall *call);
+
+/* ---- auth.c ---- */
+gboolean http_authenticate (HttpCall *call, GError **error);
+gboolean http_impersonate (HttpCall *call, GError **error);
+gboolean http_authorize (HttpCall *call, const char *verb, GError **error);

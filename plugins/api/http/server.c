@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Listening: one SoupServer a worker on the same port, connections counted, timed and bounded. */
+#include "http.h"
+#include "stream.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SWEEP_US (5 * G_USEC_PER_SEC)
+#define RENEWAL_US (30 * 24 * 3600 * (gint64) G_USEC_PER_SEC)
+#define DRAIN_US (5 * G_USEC_PER_SEC)
+
+static GQuark conn_quark;
+
+/* ---- connections ---- */
+
+static void
+worker_unref (gpointer data)
+{
+  HttpWorker *worker = data;
+  if (!g_atomic_int_dec_and_test (&worker->ref_count))
+    return;
+  g_clear_object (&worker->socket);
+  g_string_free (worker->scratch, TRUE);
+  g_free (worker);
+}
+
+static void
+conn_free (gpointer data)
+{
+  HttpConn *conn = data;
+  g_queue_unlink (&conn->worker->conns, &conn->link);
+  g_atomic_int_add (&conn->worker->server->n_connections, -1);
+  worker_unref (conn->worker);
+  g_clear_object (&conn->certificate);
+  cube_user_unref (conn->user);
+  g_free (conn->remote);
+  g_free (conn);
+}
+
+HttpConn *
+http_conn_get (SoupServerMessage *msg)
+{
+  GSocket *socket = soup_server_message_get_socket (msg);
+  return socket != NULL ? g_object_get_qdata (G_OBJECT (socket), conn_quark) : NULL;
+}
+
+void
+http_conn_set_phase (HttpConn *conn, HttpPhase phase)
+{
+  if (conn == NULL)
+    return;
+  conn->phase = phase;
+  conn->since_us = cube_context_monotonic_us (conn->worker->server->context);
+}
+
+const char *
+http_conn_remote (HttpConn *conn, SoupServerMessage *msg)
+{
+  if (conn->remote == NULL)
+    {
+      GSocketAddress *address = soup_server_message_get_remote_address (msg);
+      if (G_IS_INET_SOCKET_ADDRESS (address))
+        conn->remote = g_inet_address_to_string (g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
+      else
+        conn->remote = g_strdup ("");
+    }
+  return conn->remote;
+}
+
+gboolean
+http_conn_is_loopback (HttpConn *conn, SoupServerMessage *msg)
+{
+  if (conn->is_loopback < 0)
+    {
+      GSocketAddress *address = soup_server_message_get_remote_address (msg);
+      conn->is_loopback = G_IS_INET_SOCKET_ADDRESS (address) &&
+                          g_inet_address_get_is_loopback (g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
+    }
+  return conn->is_loopback;
+}
+
+static void sweep (gpointer data);
+
+static void
+arm_sweep (HttpWorker *worker)
+{
+  if (worker->sweep == NULL)
+    worker->sweep = cube_loop_after (worker->loop, SWEEP_US, sweep, worker, NULL);
+}
+
+static gint64
+allowed_us (const HttpConfig *config, const HttpConn *conn)
+{
+  switch (conn->phase)
+    {
+    case HTTP_PHASE_IDLE: return conn->is_used ? config->idle_us : config->header_us;
+    case HTTP_PHASE_READING: return config->body_us;
+    case HTTP_PHASE_WRITING: return config->write_us;
+    default: return G_MAXINT64;
+    }
+}
+
+/* Ends what stays too long in a phase: a request that never finishes, an idle connection, an answer nobody reads. */
+static void
+sweep (gpointer data)
+{
+  HttpWorker *worker = data;
+  g_clear_pointer (&worker->sweep, cube_timer_cancel);
+  gint64 now = cube_context_monotonic_us (worker->server->context);
+  for (GList *l = worker->conns.head; l != NULL; l = l->next)
+    {
+      HttpConn *conn = l->data;
+      if (now - conn->since_us > allowed_us (&worker->server->config, conn))
+        shutdown (g_socket_get_fd (conn->socket), SHUT_RDWR);
+    }
+  if (worker->conns.length > 0)
+    arm_sweep (worker);
+}
+
+static void
+set_keepalive (int fd)
+{
+  int on = 1, idle = 30, interval = 10, count = 3;
+  guint user_timeout_ms = 60000;
+  setsockopt (fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt (fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  setsockopt (fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  setsockopt (fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+  setsockopt (fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
+}
+
+/* libsoup starts the first message of a connection when it accepts it, further ones at their first byte. */
+static void
+request_started (SoupServer *soup, SoupServerMessage *msg, gpointer data)
+{
+  HttpWorker *worker = data;
+  GSocket *socket = soup_server_message_get_socket (msg);
+  HttpConn *conn = http_conn_get (msg);
+  if (conn != NULL)
+    {
+      http_conn_set_phase (conn, HTTP_PHASE_READING);
+      return;
+    }
+  if (socket == NULL)
+    return;
+  conn = g_new0 (HttpConn, 1);
+  conn->worker = worker;
+  g_atomic_int_inc (&worker->ref_count);
+  conn->socket = socket;
+  conn->is_loopback = -1;
+  conn->link.data = conn;
+  g_queue_push_tail_link (&worker->conns, &conn->link);
+  g_object_set_qdata_full (G_OBJECT (socket), conn_quark, conn, conn_free);
+  http_conn_set_phase (conn, HTTP_PHASE_IDLE);
+  set_keepalive (g_socket_get_fd (socket));
+  gint before = g_atomic_int_add (&worker->server->n_connections, 1);
+  if (before >= worker->server->config.max_connections || g_atomic_int_get (&worker->server->is_stopping))
+    {
+      cube_metric_add ("cube_http_connections_refused_total", NULL, 1);
+      shutdown (g_socket_get_fd (socket), SHUT_RDWR);
+    }
+  arm_sweep (worker);
+}
+
+static void
+request_read (SoupServer *soup, SoupServerMessage *msg, gpointer data)
+{
+  HttpConn *conn = http_conn_get (msg);
+  if (conn != NULL && conn->phase == HTTP_PHASE_READING)
+    http_conn_set_phase (conn, HTTP_PHASE_RUNNING);
+}
+
+static void
+request_ended (SoupServer *soup, SoupServerMessage *msg, gpointer data)
+{
+  HttpConn *conn = http_conn_get (msg);
+  if (conn != NULL && conn->phase != HTTP_PHASE_STREAMING)
+    http_conn_set_phase (conn, HTTP_PHASE_IDLE);
+}
+
+/* Any certificate may be shown; whether it is an identity is judged per connection (auth.c). */
+static gboolean
+accept_certificate (SoupServerMessage *msg, GTlsCertificate *certificate, GTlsCertificateFlags errors, gpointer data)
+{
+  return TRUE;
+}
+
+static void
+connect_certificate (SoupServer *soup, SoupServerMessage *msg, gpointer data)
+{
+  g_signal_connect (msg, "accept-certificate", G_CALLBACK (accept_certificate), NULL);
+}
+
+/* ---- sockets ---- */
+
+static int
+bind_socket (const char *address, guint16 port, gboolean is_shared, GError **error)
+{
+  g_autoptr (GInetAddress) inet = g_inet_address_new_from_string (address);
+  if (inet == NULL)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "listen address \"%s\" is not an IP address", address);
+      return -1;
+    }
+  g_autoptr (GSocketAddress) socket_address = g_inet_socket_address_new (inet, port);
+  struct sockaddr_storage native;
+  gssize size = g_socket_address_get_native_size (socket_address);
+  if (!g_socket_address_to_native (socket_address, &native, sizeof native, error))
+    return -1;
+  int fd = socket (native.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+  if (fd >= 0)
+    {
+      setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+      if (is_shared)
+        setsockopt (fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+      if (bind (fd, (struct sockaddr *) &native, (socklen_t) size) == 0 && listen (fd, 1024) == 0)
+        return fd;
+    }
+  int saved = errno;
+  if (fd >= 0)
+    close (fd);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "listen on %s port %u: %s%s", address, port, g_strerror (saved),
+               saved == EADDRINUSE ? "; another program has the port: choose another one with --listen ADDR:PORT" : "");
+  return -1;
+}
+
+static guint16
+bound_port (int fd)
+{
+  struct sockaddr_storage native;
+  socklen_t size = sizeof native;
+  if (getsockname (fd, (struct sockaddr *) &native, &size) != 0)
+    return 0;
+  return native.ss_family == AF_INET6 ? ntohs (((struct sockaddr_in6 *) &native)->sin6_port) : ntohs (((struct sockaddr_in *) &native)->sin_port);
+}
+
+/* One socket a worker on one port. SO_REUSEPORT must be set before GLib sees the descriptor; it would also let two servers share a port
+ * unnoticed, so a plain socket asks first. */
+static gboolean
+make_sockets (HttpServer *server, const char *address, guint16 *port, guint n, int *fds, GError **error)
+{
+  int probe = bind_socket (address, *port, FALSE, error);
+  if (probe < 0)
+    return FALSE;
+  close (probe);
+  for (guint i = 0; i < n; i++)
+    {
+      fds[i] = bind_socket (address, *port, TRUE, error);
+      if (fds[i] < 0)
+        {
+          while (i-- > 0)
+            close (fds[i]);
+          return FALSE;
+        }
+      if (*port == 0)
+        *port = bound_port (fds[i]);
+    }
+  return TRUE;
+}
+
+/* ---- start ---- */
+
+static void
+report (HttpServer *server, GError *error)
+{
+  g_mutex_lock (&server->lock);
+  if (error != NULL && server->start_error == NULL)
+    server->start_error = g_steal_pointer (&error);
+  g_clear_error (&error);
+  server->n_pending--;
+  g_cond_broadcast (&server->cond);
+  g_mutex_unlock (&server->lock);
+}
+
+static void
+wait_pending (HttpServer *server)
+{
+  g_mutex_lock (&server->lock);
+  while (server->n_pending > 0)
+    g_cond_wait (&server->cond, &server->lock);
+  g_mutex_unlock (&server->lock);
+}
+
+static void
+worker_start (gpointer data)
+{
+  HttpWorker *worker = data;
+  GError *error = NULL;
+  worker->soup = g_object_new (SOUP_TYPE_SERVER, "tls-certificate", worker->server->certificate, "tls-auth-mode", G_TLS_AUTHENTICATION_REQUESTED,
+                               "raw-paths", TRUE, "server-header", NULL, NULL);
+  g_signal_connect (worker->soup, "request-started", G_CALLBACK (request_started), worker);
+  g_signal_connect (worker->soup, "request-started", G_CALLBACK (connect_certificate), worker);
+  g_signal_connect (worker->soup, "request-read", G_CALLBACK (request_read), worker);
+  g_signal_connect (worker->soup, "request-finished", G_CALLBACK (request_ended), worker);
+  g_signal_connect (worker->soup, "request-aborted", G_CALLBACK (request_ended), worker);
+  soup_server_add_early_handler (worker->soup, NULL, http_handle_early, worker, NULL);
+  soup_server_add_handler (worker->soup, NULL, http_handle, worker, NULL);
+  http_streams_start (worker);
+  soup_server_listen_socket (worker->soup, worker->socket, SOUP_SERVER_LISTEN_HTTPS, &error);
+  report (worker->server, error);
+}
+
+static gboolean
+add_worker (HttpServer *server, guint index, int fd, GError **error)
+{
+  g_autofree char *name = g_strdup_printf ("api-%u", index);
+  HttpWorker *worker = g_new0 (HttpWorker, 1);
+  worker->ref_count = 1;
+  worker->server = server;
+  worker->index = index;
+  worker->epoll_fd = -1;
+  worker->scratch = g_string_new (NULL);
+  worker->loop = cube_context_get_loop (server->context, name);
+  g_ptr_array_add (server->workers, worker);
+  worker->socket = g_socket_new_from_fd (fd, error);
+  if (worker->socket == NULL)
+    {
+      close (fd);
+      return FALSE;
+    }
+  g_socket_set_listen_backlog (worker->socket, 1024);
+  if (cube_loop_get_main_context (worker->loop) == NULL)
+    {
+      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_NOT_IMPLEMENTED, "the HTTP front end needs real loops; it does not run under simulation");
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static void
+worker_renew (gpointer data)
+{
+  HttpWorker *worker = data;
+  if (worker->soup != NULL)
+    soup_server_set_tls_certificate (worker->soup, worker->server->certificate);
+}
+
+static void
+renew_work (gpointer data)
+{
+  HttpServer *server = data;
+  g_autoptr (GError) error = NULL;
+  GTlsCertificate *certificate = NULL, *ca = NULL;
+  if (!http_make_certificate (server, &certificate, &ca, &error))
+    {
+      g_warning ("server certificate not renewed: %s", error->message);
+      return;
+    }
+  /* the old one is left to the workers that may be reading it: one a month */
+  g_atomic_pointer_set (&server->certificate, certificate);
+  g_clear_object (&ca);
+  for (guint i = 0; i < server->workers->len; i++)
+    {
+      HttpWorker *worker = server->workers->pdata[i];
+      cube_loop_post (worker->loop, worker_renew, worker, NULL);
+    }
+}
+
+static void
+renew (gpointer data)
+{
+  HttpServer *server = data;
+  CubeLoop *loop = cube_context_get_loop (server->context, "api-0");
+  g_clear_pointer (&server->renewal, cube_timer_cancel);
+  if (g_atomic_int_get (&server->is_stopping))
+    return;
+  cube_context_run_blocking (server->context, renew_work, loop, NULL, server);
+  server->renewal = cube_loop_after (loop, RENEWAL_US, renew, server, NULL);
+}
+
+static void
+set_facts (HttpServer *server, const char *listen_address, guint16 port)
+{
+  g_autofree char *port_text = g_strdup_printf ("%u", port);
+  g_autofree char *advertised = cube_context_fact (server->context, "advertise-address");
+  const char *host = listen_address;
+  if (strcmp (host, "0.0.0.0") == 0)
+    host = "127.0.0.1";
+  else if (strcmp (host, "::") == 0)
+    host = "::1";
+  gboolean is_v6 = strchr (host, ':') != NULL;
+  g_autofree char *url = g_strdup_printf (is_v6 ? "https://[%s]:%u" : "https://%s:%u", host, port);
+  const char *shown = advertised != NULL ? advertised : host;
+  server->address = g_strdup_printf (strchr (shown, ':') != NULL ? "[%s]:%u" : "%s:%u", shown, port);
+  cube_context_set_fact (server->context, "listen-port", port_text);
+  cube_context_set_fact (server->context, "server", url);
+}
+
+static guint
+worker_count (const HttpConfig *config)
+{
+  return config->workers > 0 ? (guint) config->workers : CLAMP (g_get_num_processors (), 1, 8);
+}
+
+gboolean
+http_server_start (HttpServer *server, GError **error)
+{
+  conn_quark = g_quark_from_static_string ("cube-http-connection");
+  g_autofree char *address = cube_context_fact (server->context, "listen-address");
+  g_autofree char *port_text = cube_context_fact (server->context, "listen-port");
+  const char *where = address != NULL && *address != '\0' ? address : "127.0.0.1";
+  guint64 port_wanted = port_text != NULL ? g_ascii_strtoull (port_text, NULL, 10) : 0;
+  if (port_wanted > G_MAXUINT16)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "listen port %s, wanted 0 to 65535", port_text);
+      return FALSE;
+    }
+  guint16 port = (guint16) port_wanted;
+  guint n = worker_count (&server->config);
+  int fds[64];
+  n = MIN (n, G_N_ELEMENTS (fds));
+  server->client = cube_context_client (server->context);
+  server->schema = cube_context_schema (server->context);
+  g_atomic_int_set (&server->is_stopping, 0);
+  if (!http_make_certificate (server, &server->certificate, &server->ca, error) || !make_sockets (server, where, &port, n, fds, error))
+    return FALSE;
+  server->workers = g_ptr_array_new_with_free_func (worker_unref);
+  for (guint i = 0; i < n; i++)
+    if (!add_worker (server, i, fds[i], error))
+      {
+        for (guint j = i + 1; j < n; j++)
+          close (fds[j]);
+        return FALSE;
+      }
+  set_facts (server, where, port);
+  server->n_pending = n;
+  for (guint i = 0; i < n; i++)
+    {
+      HttpWorker *worker = server->workers->pdata[i];
+      cube_loop_post (worker->loop, worker_start, worker, NULL);
+    }
+  wait_pending (server);
+  g_atomic_int_set (&server->is_started, 1);
+  if (server->start_error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&server->start_error));
+      http_server_stop (server);
+      return FALSE;
+    }
+  server->renewal = cube_loop_after (cube_context_get_loop (server->context, "api-0"), RENEWAL_US, renew, server, NULL);
+  g_info ("listening on %s port %u with %u workers", where, port, n);
+  return TRUE;
+}
+
+/* ---- stop ---- */
+
+static void
+worker_close (gpointer data)
+{
+  HttpWorker *worker = data;
+  http_streams_close (worker);
+  report (worker->server, NULL);
+}
+
+static void
+worker_stop (gpointer data)
+{
+  HttpWorker *worker = data;
+  http_streams_stop (worker);
+  if (worker->soup != NULL)
+    soup_server_disconnect (worker->soup);
+  g_clear_object (&worker->soup);
+  g_clear_pointer (&worker->sweep, cube_timer_cancel);
+  if (worker->index == 0)
+    g_clear_pointer (&worker->server->renewal, cube_timer_cancel);
+  report (worker->server, NULL);
+}
+
+static void
+on_all_workers (HttpServer *server, CubeTask task)
+{
+  server->n_pending = server->workers->len;
+  for (guint i = 0; i < server->workers->len; i++)
+    {
+      HttpWorker *worker = server->workers->pdata[i];
+      cube_loop_post (worker->loop, task, worker, NULL);
+    }
+  wait_pending (server);
+}
+
+void
+http_server_stop (HttpServer *server)
+{
+  if (server->workers == NULL)
+    return;
+  g_atomic_int_set (&server->is_stopping, 1);
+  if (g_atomic_int_get (&server->is_started))
+    {
+      on_all_workers (server, worker_close);
+      gint64 end = g_get_monotonic_time () + DRAIN_US;
+      g_mutex_lock (&server->lock);
+      while (g_atomic_int_get (&server->n_reading) + g_atomic_int_get (&server->n_mutating) > 0 && g_cond_wait_until (&server->cond, &server->lock, end))
+        ;
+      g_mutex_unlock (&server->lock);
+      on_all_workers (server, worker_stop);
+    }
+  g_atomic_int_set (&server->is_started, 0);
+  g_clear_pointer (&server->workers, g_ptr_array_unref);
+  g_clear_object (&server->certificate);
+  g_clear_object (&server->ca);
+  g_clear_pointer (&server->address, g_free);
+}
