@@ -114,7 +114,7 @@ fill (List *list, gsize wanted)
 }
 
 static GBytes *
-compress (List *list)
+deflate_block (List *list)
 {
   GByteArray *out = g_byte_array_sized_new (HTTP_BLOCK / 2);
   z_stream *z = list->deflate;
@@ -140,7 +140,7 @@ send_block (List *list)
   while (!list->is_ended)
     {
       fill (list, HTTP_BLOCK);
-      g_autoptr (GBytes) bytes = list->deflate != NULL ? compress (list) : g_bytes_new (list->block->str, list->block->len);
+      g_autoptr (GBytes) bytes = list->deflate != NULL ? deflate_block (list) : g_bytes_new (list->block->str, list->block->len);
       if (g_bytes_get_size (bytes) == 0)
         continue;
       soup_message_body_append_bytes (body, bytes);

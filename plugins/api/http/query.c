@@ -332,5 +332,6 @@ http_query_clear_selectors (CubeRequest *request)
   cube_selector_unref ((CubeSelector *) request->labels);
   cube_selector_unref ((CubeSelector *) request->fields);
   request->labels = request->fields = NULL;
-  g_clear_pointer (&request->continue_token, g_free);
+  g_free ((char *) request->continue_token);
+  request->continue_token = NULL;
 }
