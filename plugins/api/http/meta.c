@@ -226,6 +226,10 @@ run_apis (HttpCall *call, const char *rest)
     respond_document (call, n == 2 ? cube_schema_discovery_resources (call->server->schema, parts[0], parts[1]) : NULL);
 }
 
+#pragma weak cube_schema_openapi_v2
+#pragma weak cube_schema_openapi_v3
+#pragma weak cube_schema_openapi_v3_index
+
 static void
 run_openapi_v2 (HttpCall *call, const char *rest)
 {
