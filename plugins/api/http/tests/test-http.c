@@ -16,7 +16,7 @@ test_url_resources (void)
     { "/api/v1/namespaces/default/pods", "", "v1", "pods", "default", NULL, NULL, NULL, FALSE },
     { "/api/v1/namespaces/default/pods/web", "", "v1", "pods", "default", "web", NULL, NULL, FALSE },
     { "/api/v1/namespaces/default/pods/web/log", "", "v1", "pods", "default", "web", "log", NULL, FALSE },
-    { "/api/v1/namespaces/default/services/web/proxy/a/b", "", "v1", "services", "default", "web", "proxy", "a/b", FALSE },
+    { "/api/v1/namespaces/default/services/web/proxy/a/b", "", "v1", "services", "default", "web", "proxy", "/a/b", FALSE },
     { "/api/v1/namespaces", "", "v1", "namespaces", NULL, NULL, NULL, NULL, FALSE },
     { "/api/v1/namespaces/x", "", "v1", "namespaces", NULL, "x", NULL, NULL, FALSE },
     { "/api/v1/namespaces/x/status", "", "v1", "namespaces", NULL, "x", "status", NULL, FALSE },
