@@ -6,8 +6,6 @@
 
 #include "streaming.h"
 
-#define DEFAULT_SOCKET "/run/containerd/containerd.sock"
-
 static gboolean
 check_version (const Cri__VersionResponse *version, GError **error)
 {
@@ -85,8 +83,10 @@ cri_set_pod_cidr (gpointer state, const char *cidr, GError **error)
 
 /* -- the plugin */
 
-/* "unix:///path" or a plain path; where it comes from: the configuration, else
- * what the daemon says of the runtime it started, else containerd's own. */
+/* "unix:///path" or a plain path, from the configuration, else what the daemon
+ * says of the runtime it started.  There is no third: the containerd a machine
+ * happens to have belongs to somebody else, whose containers would be ours to
+ * clean up.  NULL if there is none (yet). */
 static char *
 find_socket (CubeContext *context)
 {
@@ -98,27 +98,49 @@ find_socket (CubeContext *context)
   else
     endpoint = cube_context_fact (context, "runtime-endpoint");
   if (endpoint == NULL || endpoint[0] == '\0')
-    return g_strdup (DEFAULT_SOCKET);
+    return NULL;
   if (g_str_has_prefix (endpoint, "unix://"))
     return g_strdup (endpoint + strlen ("unix://"));
   return g_steal_pointer (&endpoint);
 }
 
-/* The daemon may learn of its runtime after the plugin is loaded, so the
- * channel is made when it is first wanted. */
-CubeGrpcChannel *
-cri_get_channel (Cri *self, GError **error)
+/* The lock is held. */
+static gboolean
+use_socket (Cri *self, const char *path, GError **error)
 {
   CubeGrpcChannel *channel;
 
-  g_mutex_lock (&self->lock);
-  if (self->channel == NULL)
+  if (g_strcmp0 (path, self->socket_path) == 0)
+    return TRUE;
+  channel = cube_grpc_channel_new_unix (path, error);
+  if (channel == NULL)
+    return FALSE;
+  if (self->channel != NULL)
+    cube_grpc_channel_shutdown (self->channel);
+  cube_grpc_channel_unref (self->channel);
+  self->channel = channel;
+  g_free (self->socket_path);
+  self->socket_path = g_strdup (path);
+  return TRUE;
+}
+
+/* The daemon may learn of its runtime after the plugin is loaded, or of
+ * another one, so each call asks. */
+CubeGrpcChannel *
+cri_get_channel (Cri *self, GError **error)
+{
+  g_autofree char *path = find_socket (self->context);
+  CubeGrpcChannel *channel = NULL;
+
+  if (path == NULL)
     {
-      g_free (self->socket_path);
-      self->socket_path = find_socket (self->context);
-      self->channel = cube_grpc_channel_new_unix (self->socket_path, error);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE,
+                   "container runtime: no endpoint is known yet; the daemon starts one, or 'endpoint' names it");
+      return NULL;
     }
-  channel = self->channel;
+  g_mutex_lock (&self->lock);
+  if (use_socket (self, path, error))
+    channel = cube_grpc_channel_ref (self->channel);
   g_mutex_unlock (&self->lock);
   return channel;
 }
@@ -141,8 +163,10 @@ cri_stop (gpointer state)
   Cri *self = state;
 
   cri_events_stop (self->events);
+  g_mutex_lock (&self->lock);
   if (self->channel != NULL)
     cube_grpc_channel_shutdown (self->channel);
+  g_mutex_unlock (&self->lock);
 }
 
 static void
@@ -203,4 +227,4 @@ CUBE_PLUGIN_DEFINE (
   .load = cri_load,
   .stop = cri_stop,
   .unload = cri_unload,
-  .config_schema = "endpoint string \"\" the runtime's socket; empty is the one the daemon started\n");
+  .config_schema = "endpoint string - the runtime's socket, a path or unix://path; - is the one the daemon started");

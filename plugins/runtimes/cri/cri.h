@@ -21,10 +21,10 @@ typedef struct _CriEvents CriEvents;
 
 typedef struct {
   CubeContext *context;
-  char *socket_path;
-  CubeGrpcChannel *channel;
   CriEvents *events;
   GMutex lock;
+  char *socket_path;        /* under lock: where channel leads */
+  CubeGrpcChannel *channel; /* under lock */
   gboolean is_reachable;    /* under lock: what the health says */
   char *health;             /* under lock */
 } Cri;
@@ -60,7 +60,7 @@ typedef enum {
   CRI_N_METHODS
 } CriMethod;
 
-/* -- cri.c: the channel, made when first wanted. (transfer none) */
+/* -- cri.c: the channel to the runtime of the moment. (transfer full) */
 
 CubeGrpcChannel *cri_get_channel (Cri *self, GError **error);
 

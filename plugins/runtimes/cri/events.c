@@ -309,7 +309,7 @@ try_next_source (CriEvents *self, const GError *error)
   self->source++;
   self->was_open = FALSE;
   if (self->source == SOURCE_NONE)
-    g_message ("%s tells of no events; its containers are listed instead", self->cri->socket_path);
+    g_message ("the runtime tells of no events; its containers are listed instead");
   return self->source != SOURCE_NONE;
 }
 
@@ -318,7 +318,7 @@ listen_work (gpointer data)
 {
   CriEvents *self = data;
   g_autoptr (GError) error = NULL;
-  CubeGrpcChannel *channel = cri_get_channel (self->cri, &error);
+  g_autoptr (CubeGrpcChannel) channel = cri_get_channel (self->cri, &error);
 
   self->was_open = FALSE;
   if (channel != NULL)

@@ -89,11 +89,13 @@ cri_set_reachable (Cri *self, gboolean is_reachable, const char *why)
 {
   g_autofree char *message = NULL;
 
-  if (is_reachable)
+  g_mutex_lock (&self->lock);
+  if (self->socket_path == NULL)
+    message = g_strdup (why);
+  else if (is_reachable)
     message = g_strdup_printf ("%s answers", self->socket_path);
   else
     message = g_strdup_printf ("%s: %s", self->socket_path, why);
-  g_mutex_lock (&self->lock);
   if (self->health == NULL || self->is_reachable != is_reachable || !g_str_equal (self->health, message))
     {
       self->is_reachable = is_reachable;
@@ -132,7 +134,7 @@ cri_call (Cri *self,
 {
   GError *own_error = NULL;
   gint64 begin = cube_context_monotonic_us (self->context);
-  CubeGrpcChannel *channel = cri_get_channel (self, &own_error);
+  g_autoptr (CubeGrpcChannel) channel = cri_get_channel (self, &own_error);
   CubeGrpcMessage *answer = NULL;
 
   if (channel != NULL)

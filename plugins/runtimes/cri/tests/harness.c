@@ -10,12 +10,13 @@ void
 harness_start (Harness *self, const char *socket)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *endpoint = g_strconcat ("unix://", socket, NULL);
+  g_autofree char *endpoint = socket != NULL ? g_strconcat ("unix://", socket, NULL) : NULL;
 
   memset (self, 0, sizeof *self);
   self->process = cube_process_new ();
   self->context = cube_process_new_context (self->process, "runtimes-cri", cube_view_none ());
-  cube_context_set_fact (self->context, "runtime-endpoint", endpoint);
+  if (endpoint != NULL)
+    cube_context_set_fact (self->context, "runtime-endpoint", endpoint);
   self->plugin = &cube_plugin_descriptor;
   g_assert_cmpstr (self->plugin->impls[0].interface, ==, CUBE_RUNTIME);
   self->ops = self->plugin->impls[0].ops;

@@ -17,6 +17,6 @@ typedef struct {
   gpointer state;
 } Harness;
 
-/* @socket: the runtime's */
+/* @socket: the runtime's; NULL: not known yet */
 void harness_start (Harness *harness, const char *socket);
 void harness_stop (Harness *harness);

@@ -31,6 +31,30 @@ test_status (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   cube_runtime_status_clear (&status);
 }
 
+/* The daemon names its runtime when it has started it. */
+static void
+test_late_endpoint (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  g_autofree char *endpoint = cube_context_fact (fixture->harness.context, "runtime-endpoint");
+  CubeRuntimeStatus status;
+  g_autoptr (GError) error = NULL;
+  Harness late;
+
+  harness_start (&late, NULL);
+  g_assert_false (late.ops->status (late.state, &status, &error));
+  g_assert_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE);
+  g_clear_error (&error);
+  cube_context_set_fact (late.context, "runtime-endpoint", "unix:///nonexistent/socket");
+  g_assert_false (late.ops->status (late.state, &status, &error));
+  g_assert_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE);
+  g_clear_error (&error);
+  cube_context_set_fact (late.context, "runtime-endpoint", endpoint);
+  g_assert_true (late.ops->status (late.state, &status, &error));
+  g_assert_no_error (error);
+  cube_runtime_status_clear (&status);
+  harness_stop (&late);
+}
+
 static void
 test_sandbox (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
@@ -307,6 +331,7 @@ main (int argc, char **argv)
     }
 #define ADD(name, function) g_test_add ("/cri/" name, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
   ADD ("status", test_status);
+  ADD ("late-endpoint", test_late_endpoint);
   ADD ("sandbox", test_sandbox);
   ADD ("container", test_container);
   ADD ("stop", test_stop);
