@@ -125,6 +125,24 @@ run_loop (gpointer data)
   return NULL;
 }
 
+static gboolean
+quit_loop (gpointer data)
+{
+  g_main_loop_quit (data);
+  return G_SOURCE_REMOVE;
+}
+
+/* By way of the loop: one that has not begun to run cannot be told to end. */
+static void
+end_loop (Fixture *fixture)
+{
+  g_autoptr (GSource) source = g_idle_source_new ();
+
+  g_source_set_callback (source, quit_loop, fixture->loop, NULL);
+  g_source_attach (source, fixture->context);
+  g_thread_join (fixture->loop_thread);
+}
+
 /* -- the server's side */
 
 static void
@@ -228,8 +246,7 @@ tear_down (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   cube_spdy_close (fixture->spdy);
   g_thread_join (fixture->server_thread);
   g_thread_pool_free (fixture->workers, FALSE, TRUE);
-  g_main_loop_quit (fixture->loop);
-  g_thread_join (fixture->loop_thread);
+  end_loop (fixture);
   g_main_loop_unref (fixture->loop);
   g_main_context_unref (fixture->context);
   g_object_unref (fixture->listener);
