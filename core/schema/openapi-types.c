@@ -244,10 +244,11 @@ append_type (CubeOpenApi *doc, const CubeType *type)
   if ((type->flags & CUBE_TYPE_MAP_ATOMIC) != 0)
     g_string_append (doc->out, ",\"x-kubernetes-map-type\":\"atomic\"");
   if (type->gvk != 0) {
-    g_auto (GStrv) gvk = g_strsplit (table->pool + type->gvk, "/", 3);
-    if (g_strv_length (gvk) == 3) {
+    g_auto (GStrv) gvk = g_strsplit (table->pool + type->gvk, "/", 3); /* "apps/v1/Deployment", "v1/Pod" */
+    guint n = g_strv_length (gvk);
+    if (n >= 2) {
       g_string_append (doc->out, ",\"x-kubernetes-group-version-kind\":[");
-      append_gvk (doc->out, gvk[0], gvk[1], gvk[2]);
+      append_gvk (doc->out, n == 3 ? gvk[0] : "", gvk[n - 2], gvk[n - 1]);
       g_string_append_c (doc->out, ']');
     }
   }
