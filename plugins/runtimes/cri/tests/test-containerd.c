@@ -254,6 +254,73 @@ test_killed (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   cube_container_free (container);
 }
 
+typedef struct {
+  Fixture *fixture;
+  guint number;
+  gint64 sandbox_us, create_us, start_us;
+} Pod;
+
+/* A pod's whole life, beside others'. */
+static gpointer
+live (gpointer data)
+{
+  Pod *pod = data;
+  const CubeRuntimeOps *ops = pod->fixture->harness.ops;
+  gpointer state = pod->fixture->harness.state;
+  CubeSandboxConfig sandbox_config = pod->fixture->config;
+  const char *const command[] = { "/bin/sleep", "1000", NULL };
+  CubeContainerConfig config = { .name = "main", .image = "cube.local/busybox:1", .command = command,
+                                 .log_path = "main.log" };
+  g_autofree char *uid = g_strdup_printf ("%s-%u", sandbox_config.uid, pod->number);
+  g_autofree char *sandbox = NULL, *container = NULL;
+  g_autoptr (GError) error = NULL;
+  gint64 begin = g_get_monotonic_time (), now;
+
+  sandbox_config.uid = sandbox_config.name = uid;
+  ops->run_sandbox (state, &sandbox_config, &sandbox, NULL, &error);
+  g_assert_no_error (error);
+  pod->sandbox_us = (now = g_get_monotonic_time ()) - begin;
+  begin = now;
+  ops->create_container (state, sandbox, &config, &sandbox_config, &container, NULL, &error);
+  g_assert_no_error (error);
+  pod->create_us = (now = g_get_monotonic_time ()) - begin;
+  ops->start_container (state, container, &error);
+  g_assert_no_error (error);
+  pod->start_us = g_get_monotonic_time () - now;
+  fixture_wait_for_event (pod->fixture, CUBE_RUNTIME_EVENT_STARTED, container);
+  ops->stop_container (state, container, 0, NULL, &error);
+  g_assert_no_error (error);
+  fixture_wait_for_event (pod->fixture, CUBE_RUNTIME_EVENT_STOPPED, container);
+  ops->stop_sandbox (state, sandbox, &error);
+  g_assert_no_error (error);
+  ops->remove_sandbox (state, sandbox, &error);
+  g_assert_no_error (error);
+  return NULL;
+}
+
+static void
+test_pods_side_by_side (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  Pod pods[9] = { { 0 } };
+  GThread *threads[G_N_ELEMENTS (pods)];
+  gint64 begin = g_get_monotonic_time ();
+
+  pods[0].fixture = fixture;
+  live (&pods[0]);
+  g_test_message ("one pod: sandbox %" G_GINT64_FORMAT " ms, create %" G_GINT64_FORMAT " ms, start %" G_GINT64_FORMAT " ms",
+                  pods[0].sandbox_us / 1000, pods[0].create_us / 1000, pods[0].start_us / 1000);
+  begin = g_get_monotonic_time ();
+  for (guint i = 1; i < G_N_ELEMENTS (pods); i++)
+    {
+      pods[i].fixture = fixture;
+      pods[i].number = i;
+      threads[i] = g_thread_new ("pod", live, &pods[i]);
+    }
+  for (guint i = 1; i < G_N_ELEMENTS (pods); i++)
+    g_thread_join (threads[i]);
+  g_test_message ("eight pods' lives side by side: %" G_GINT64_FORMAT " ms", (g_get_monotonic_time () - begin) / 1000);
+}
+
 static void
 test_sandbox_killed (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
@@ -339,6 +406,7 @@ main (int argc, char **argv)
   ADD ("stats-and-resources", test_stats_and_resources);
   ADD ("images", test_images);
   ADD ("killed", test_killed);
+  ADD ("pods-side-by-side", test_pods_side_by_side);
   ADD ("sandbox-killed", test_sandbox_killed);
   ADD ("recovery", test_recovery);
   add_streaming_tests ();
