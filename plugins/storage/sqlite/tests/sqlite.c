@@ -280,7 +280,8 @@ test_full (void)
     }
   gpointer state = storage_open (&place);
   g_autofree char *filler = g_build_filename (place.directory, "filler", NULL);
-  g_assert_true (g_file_set_contents (filler, g_strnfill (300000, 'x'), 300000, NULL));
+  g_autofree char *content = g_strnfill (300000, 'x');
+  g_assert_true (g_file_set_contents (filler, content, 300000, NULL));
   while (put (state, revision + 1, "k", 2000, &error))
     g_assert_cmpuint (++revision, <, 1000);
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_NO_SPACE);
