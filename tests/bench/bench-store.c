@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Figures of the store over sqlite: bench-store [DIRECTORY [PODS]]. Writes below DIRECTORY (default: a temporary one), which should be on a real disk. */
+/* Figures of the store over sqlite: bench-store [DIRECTORY [PODS|load [keep]]]. Writes below DIRECTORY (default: a temporary one), which should be on
+ * a real disk. keep: leaves the database there; load: only loads what was left. */
 #include "../../core/tests/store/fixture.h"
 #include <malloc.h>
 #include <stdio.h>
@@ -301,11 +302,23 @@ bench_loading (Fixture *f)
           (double) (after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) / json, json / 1e6);
 }
 
+static void
+bench_all (Fixture *f, guint pods)
+{
+  fixture_open (f);
+  bench_commits (f, 1, 1000);
+  bench_commits (f, 32, 4000);
+  bench_commits (f, 256, 4000);
+  bench_latency (f, 1000);
+  if (pods > next_number)
+    bench_commits (f, 1024, pods - next_number);
+  bench_reading (f);
+}
+
 int
 main (int argc, char **argv)
 {
   Fixture f;
-  guint pods = argc > 2 ? (guint) atoi (argv[2]) : 10000;
   fixture_init (&f, STORAGE_SQLITE, FALSE);
   if (argc > 1)
     {
@@ -313,15 +326,14 @@ main (int argc, char **argv)
       g_free (f.directory);
       f.directory = g_build_filename (argv[1], "bench-store", NULL);
     }
-  fixture_open (&f);
-  bench_commits (&f, 1, 1000);
-  bench_commits (&f, 32, 4000);
-  bench_commits (&f, 256, 4000);
-  bench_latency (&f, 1000);
-  if (pods > next_number)
-    bench_commits (&f, 1024, pods - next_number);
-  bench_reading (&f);
+  if (argc < 3 || !g_str_equal (argv[2], "load"))
+    bench_all (&f, argc > 2 ? (guint) atoi (argv[2]) : 10000);
   bench_loading (&f);
+  if (argc > 3)
+    {
+      fixture_close (&f);
+      g_clear_pointer (&f.directory, g_free);
+    }
   fixture_clear (&f);
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <cube/plugin.h>
 #include <cube/storage.h>
 #include <sqlite3.h>
+#include "codec.h"
 
 #define SQLITE_APPLICATION_ID 0x43554245 /* "CUBE" */
 #define SQLITE_SCHEMA_VERSION 1
@@ -18,6 +19,8 @@ typedef struct {
   sqlite3 *db;
   sqlite3_stmt *begin, *commit, *rollback, *insert;
   guint64 compacted;
+  Codec *codec;
+  gboolean must_compress;
   /* checkpoint.c */
   sqlite3 *checkpointer;  /* used by one job at a time */
   gint wal_frames;        /* in the log after the last commit */

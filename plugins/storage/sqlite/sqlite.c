@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cube.Storage "sqlite": one table that is only ever appended to, so that an object is written once a change:
- *   log (rev, prev, key, json)   prev: the revision of the row this one supersedes, 0 = none; json NULL: a deletion
+ *   log (rev, prev, key, json)   prev: the revision of the row this one supersedes, 0 = none; json: text, or compressed (codec.h); NULL: a deletion
  * Live are the rows that no other supersedes and that are no deletion. Compaction removes superseded rows up to a revision. */
 #include "sqlite-private.h"
 #include <errno.h>
@@ -89,43 +89,65 @@ sqlite_get_revision (gpointer state, guint64 *ret_newest, guint64 *ret_oldest, G
   return is_read;
 }
 
+typedef struct {
+  Sqlite *self;
+  GHashTable *superseded; /* revisions */
+  CubeStorageRow row;
+  CubeStorageHistoryRow history_row;
+  gpointer data;
+  guint64 damaged; /* revision of a row that cannot be unpacked */
+} Reader;
+
 /* Steps through rows (rev, key, json, …); @each may stop it. */
 static gboolean
-each_row (Sqlite *self, sqlite3_stmt *stmt, gboolean (*each) (sqlite3_stmt *stmt, gpointer data), gpointer data, GError **error)
+each_row (Reader *reader, sqlite3_stmt *stmt, gboolean (*each) (sqlite3_stmt *stmt, Reader *reader), GError **error)
 {
+  Sqlite *self = reader->self;
   int rc;
   while ((rc = sqlite3_step (stmt)) == SQLITE_ROW)
-    if (!each (stmt, data))
+    if (!each (stmt, reader))
       {
         rc = SQLITE_DONE;
         break;
       }
   if (rc != SQLITE_DONE)
     sqlite_set_error (error, self->db, self->path, "is damaged");
+  else if (reader->damaged != 0)
+    g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR, "%s is damaged: row %" G_GUINT64_FORMAT " cannot be unpacked; " SQLITE_WAY_OUT, self->path,
+                 reader->damaged);
   sqlite3_finalize (stmt);
-  return rc == SQLITE_DONE;
+  return rc == SQLITE_DONE && reader->damaged == 0;
 }
 
-typedef struct {
-  guint64 compacted;
-  GHashTable *superseded; /* revisions */
-  CubeStorageRow row;
-  CubeStorageHistoryRow history_row;
-  gpointer data;
-} Reader;
+/* The JSON of a row; NULL for a deletion, and for a damaged row (noted). */
+static const char *
+row_json (Reader *reader, sqlite3_stmt *stmt, gsize *ret_length)
+{
+  int type = sqlite3_column_type (stmt, 2);
+  const char *json = sqlite3_column_blob (stmt, 2);
+  *ret_length = sqlite3_column_bytes (stmt, 2);
+  if (type != SQLITE_BLOB)
+    return type == SQLITE_NULL ? NULL : json;
+  json = codec_unpack (reader->self->codec, json, *ret_length, ret_length);
+  if (json == NULL)
+    reader->damaged = sqlite3_column_int64 (stmt, 0);
+  return json;
+}
 
 /* Newest first: what supersedes a row has been seen before the row. */
 static gboolean
-live_row (sqlite3_stmt *stmt, gpointer data)
+live_row (sqlite3_stmt *stmt, Reader *reader)
 {
-  Reader *reader = data;
+  gsize length;
   guint64 revision = sqlite3_column_int64 (stmt, 0), previous = sqlite3_column_int64 (stmt, 3);
-  if (revision > reader->compacted && previous != 0)
+  if (revision > reader->self->compacted && previous != 0)
     g_hash_table_add (reader->superseded, GSIZE_TO_POINTER (previous));
-  if (g_hash_table_remove (reader->superseded, GSIZE_TO_POINTER (revision)) || sqlite3_column_type (stmt, 2) == SQLITE_NULL)
+  if (g_hash_table_remove (reader->superseded, GSIZE_TO_POINTER (revision)))
     return TRUE;
-  const char *key = (const char *) sqlite3_column_text (stmt, 1);
-  return reader->row (key, sqlite3_column_blob (stmt, 2), sqlite3_column_bytes (stmt, 2), revision, reader->data);
+  const char *key = (const char *) sqlite3_column_text (stmt, 1), *json = row_json (reader, stmt, &length);
+  if (json == NULL)
+    return reader->damaged == 0;
+  return reader->row (key, json, length, revision, reader->data);
 }
 
 static gboolean
@@ -133,20 +155,22 @@ sqlite_load (gpointer state, CubeStorageRow row, gpointer data, GError **error)
 {
   Sqlite *self = state;
   g_autoptr (GHashTable) superseded = g_hash_table_new (g_direct_hash, g_direct_equal);
-  Reader reader = { .compacted = self->compacted, .superseded = superseded, .row = row, .data = data };
+  Reader reader = { .self = self, .superseded = superseded, .row = row, .data = data };
   sqlite3_exec (self->db, "PRAGMA mmap_size=" LOAD_MMAP_BYTES, NULL, NULL, NULL);
   sqlite3_stmt *stmt = query (self, "SELECT rev, key, json, prev FROM log ORDER BY rev DESC", 0, error);
-  gboolean is_read = stmt != NULL && each_row (self, stmt, live_row, &reader, error);
+  gboolean is_read = stmt != NULL && each_row (&reader, stmt, live_row, error);
   sqlite3_exec (self->db, "PRAGMA mmap_size=0", NULL, NULL, NULL);
   return is_read;
 }
 
 static gboolean
-history_row (sqlite3_stmt *stmt, gpointer data)
+history_row (sqlite3_stmt *stmt, Reader *reader)
 {
-  Reader *reader = data;
-  const char *key = (const char *) sqlite3_column_text (stmt, 1);
-  return reader->history_row (key, sqlite3_column_blob (stmt, 2), sqlite3_column_bytes (stmt, 2), sqlite3_column_int64 (stmt, 0), reader->data);
+  gsize length;
+  const char *key = (const char *) sqlite3_column_text (stmt, 1), *json = row_json (reader, stmt, &length);
+  if (json == NULL && reader->damaged != 0)
+    return FALSE;
+  return reader->history_row (key, json, length, sqlite3_column_int64 (stmt, 0), reader->data);
 }
 
 static gboolean
@@ -154,12 +178,12 @@ sqlite_load_history (gpointer state, guint64 revision, CubeStorageHistoryRow row
 {
   static const char before[] = "SELECT rev, key, json FROM log WHERE rev IN (SELECT prev FROM log WHERE rev > ?1 AND prev BETWEEN 1 AND ?1) ORDER BY rev";
   Sqlite *self = state;
-  Reader reader = { .history_row = row, .data = data };
+  Reader reader = { .self = self, .history_row = row, .data = data };
   sqlite3_stmt *stmt = query (self, before, revision, error);
-  if (stmt == NULL || !each_row (self, stmt, history_row, &reader, error))
+  if (stmt == NULL || !each_row (&reader, stmt, history_row, error))
     return FALSE;
   stmt = query (self, "SELECT rev, key, json FROM log WHERE rev > ?1 ORDER BY rev", revision, error);
-  return stmt != NULL && each_row (self, stmt, history_row, &reader, error);
+  return stmt != NULL && each_row (&reader, stmt, history_row, error);
 }
 
 /* ---- writing ---- */
@@ -167,10 +191,14 @@ sqlite_load_history (gpointer state, guint64 revision, CubeStorageHistoryRow row
 static gboolean
 insert_change (Sqlite *self, const CubeStorageChange *change)
 {
+  gsize packed_length;
+  const void *packed = self->must_compress && change->json != NULL ? codec_pack (self->codec, change->json, change->length, &packed_length) : NULL;
   sqlite3_bind_int64 (self->insert, 1, change->revision);
   sqlite3_bind_int64 (self->insert, 2, change->previous);
   sqlite3_bind_text (self->insert, 3, change->key, -1, SQLITE_STATIC);
-  if (change->json != NULL)
+  if (packed != NULL)
+    sqlite3_bind_blob64 (self->insert, 4, packed, packed_length, SQLITE_STATIC);
+  else if (change->json != NULL)
     sqlite3_bind_text64 (self->insert, 4, change->json, change->length, SQLITE_STATIC, SQLITE_UTF8);
   else
     sqlite3_bind_null (self->insert, 4);
@@ -243,6 +271,8 @@ sqlite_load_plugin (CubeContext *context, gpointer *ret_state, GError **error)
   Sqlite *self = g_new0 (Sqlite, 1);
   self->context = context;
   self->lock_fd = -1;
+  self->codec = codec_new ();
+  self->must_compress = cube_view_get_bool (cube_context_config (context), TRUE, "compress");
   g_mutex_init (&self->lock);
   g_cond_init (&self->idle);
   *ret_state = self;
@@ -256,6 +286,7 @@ sqlite_unload (gpointer state)
   sqlite_close (self);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->idle);
+  codec_free (self->codec);
   g_free (self);
 }
 
@@ -274,4 +305,5 @@ static const CubeStorageOps sqlite_ops = {
 static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_STORAGE, CUBE_STORAGE_VERSION, "sqlite", sqlite_ops), { NULL } };
 
 CUBE_PLUGIN_DEFINE (.name = "storage-sqlite", .version = "0.1.0", .description = "keeps objects in an SQLite database (write-ahead log, durable)",
-                    .license = "Apache-2.0", .impls = impls, .load = sqlite_load_plugin, .unload = sqlite_unload);
+                    .license = "Apache-2.0", .impls = impls, .load = sqlite_load_plugin, .unload = sqlite_unload,
+                    .config_schema = "compress bool true compress objects in the database (a fifth of the bytes); rows already there stay as they are\n");
