@@ -30,6 +30,7 @@ void cube_schema_prepare_create (const CubeResource *resource, CubeMut *root);
 /* Update of @subresource ("" = the object itself, "status", …): restores from @old what this door may not change, and raises
  * metadata.generation when the spec changed. */
 void cube_schema_prepare_update (const CubeResource *resource, const char *subresource, CubeMut *root, CubeView old);
+/* Create: metadata included. Update: without metadata, for which the two functions below are. */
 void cube_schema_validate_create (const CubeResource *resource, CubeView object, CubeFieldErrors *errors);
 void cube_schema_validate_update (const CubeResource *resource, const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors);
 /* Kubernetes' warnings (headers) for an object: deprecated fields, duplicate env … appended to @warnings (element-type utf8). */

@@ -23,8 +23,6 @@ cube_schema_validate_update (const CubeResource *resource, const char *subresour
 {
   const CubeResourceType *type = cube_resource_type (resource);
   const char *door = subresource == NULL ? "" : subresource;
-  cube_schema_validate_metadata (resource, cube_view_member (object, "metadata"), errors);
-  cube_schema_validate_metadata_update (cube_view_member (object, "metadata"), cube_view_member (old, "metadata"), errors);
   if (resource->is_custom) {
     cube_crd_validate (resource, object, old, errors);
     return;
