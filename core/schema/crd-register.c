@@ -207,7 +207,7 @@ remove_locked (CubeSchema *schema, const char *group, const char *resource)
     g_hash_table_foreach_remove (tables[i], remove_if_of, names);
   for (guint i = 0; i < schema->custom->len;)
     if (is_of (schema->custom->pdata[i], group, resource))
-      g_ptr_array_remove_index (schema->custom, i);
+      g_ptr_array_add (schema->retired, g_ptr_array_steal_index (schema->custom, i));
     else
       i++;
   g_autofree char *key = g_strdup_printf ("%s/%s", group, resource);

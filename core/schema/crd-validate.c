@@ -57,7 +57,8 @@ report_type (Validator *validator, const CubePath *path, CubeView value, const c
   report (validator, "TypeInvalid", path, cube_value_root (name), "@ in body must be of type %s: \"%s\"", wanted, have);
 }
 
-static void validate (Validator *validator, CubeView schema, CubeView value, const CubePath *path, guint depth, gboolean is_root);
+/* @old: the value at the same place of the stored object, NONE without one: what did not change is not judged again. */
+static void validate (Validator *validator, CubeView schema, CubeView value, CubeView old, const CubePath *path, guint depth, gboolean is_root);
 
 /* ---- scalars ---- */
 
@@ -217,8 +218,27 @@ check_list_type (Validator *validator, CubeView schema, CubeView value, const Cu
   }
 }
 
+/* The element of the old list with the same keys; only lists of type map keep track of their elements. */
+static CubeView
+old_element (CubeView schema, CubeView old, CubeView element)
+{
+  CubeView keys = cube_view_member (schema, "x-kubernetes-list-map-keys");
+  CubeIter it;
+  CubeView v;
+  for (cube_iter_init (&it, old); cube_view_length (keys) > 0 && cube_iter_next (&it, NULL, &v);) {
+    gboolean same = TRUE;
+    for (guint i = 0; i < cube_view_length (keys) && same; i++) {
+      const char *key = cube_view_string_or (cube_view_element (keys, i), "");
+      same = cube_view_equal (cube_view_member (v, key), cube_view_member (element, key));
+    }
+    if (same)
+      return v;
+  }
+  return cube_view_none ();
+}
+
 static void
-check_array (Validator *validator, CubeView schema, CubeView value, const CubePath *path, guint depth)
+check_array (Validator *validator, CubeView schema, CubeView value, CubeView old, const CubePath *path, guint depth)
 {
   CubeView items = cube_view_member (schema, "items");
   gint64 n = cube_view_length (value), min = cube_view_get_int (schema, -1, "minItems"), max = cube_view_get_int (schema, -1, "maxItems");
@@ -236,11 +256,11 @@ check_array (Validator *validator, CubeView schema, CubeView value, const CubePa
   CubeIter it;
   CubeView v;
   for (cube_iter_init (&it, value); cube_view_exists (items) && cube_iter_next (&it, NULL, &v); child.index++)
-    validate (validator, items, v, &child, depth + 1, FALSE);
+    validate (validator, items, v, old_element (schema, old, v), &child, depth + 1, FALSE);
 }
 
 static void
-check_object (Validator *validator, CubeView schema, CubeView value, const CubePath *path, guint depth, gboolean is_root)
+check_object (Validator *validator, CubeView schema, CubeView value, CubeView old, const CubePath *path, guint depth, gboolean is_root)
 {
   CubeView properties = cube_view_member (schema, "properties"), additional = cube_view_member (schema, "additionalProperties");
   CubeView required = cube_view_member (schema, "required");
@@ -267,7 +287,7 @@ check_object (Validator *validator, CubeView schema, CubeView value, const CubeP
     if (!cube_view_exists (property) && cube_view_type (additional) == CUBE_VALUE_OBJECT)
       property = additional;
     if (cube_view_exists (property))
-      validate (validator, property, v, &child, depth + 1, FALSE);
+      validate (validator, property, v, cube_view_member (old, child.name), &child, depth + 1, FALSE);
   }
 }
 
@@ -281,7 +301,7 @@ count_valid (Validator *validator, CubeView list, CubeView value, const CubePath
   CubeView v;
   for (cube_iter_init (&it, list); cube_iter_next (&it, NULL, &v);) {
     Validator probe = { validator->custom, NULL, 0 };
-    validate (&probe, v, value, path, depth + 1, FALSE);
+    validate (&probe, v, value, cube_view_none (), path, depth + 1, FALSE);
     valid += probe.n_errors == 0 ? 1 : 0;
   }
   return valid;
@@ -295,7 +315,7 @@ check_combinations (Validator *validator, CubeView schema, CubeView value, const
   CubeIter it;
   CubeView v;
   for (cube_iter_init (&it, all); cube_iter_next (&it, NULL, &v);)
-    validate (validator, v, value, path, depth + 1, FALSE);
+    validate (validator, v, value, cube_view_none (), path, depth + 1, FALSE);
   if (cube_view_length (any) > 0 && count_valid (validator, any, value, path, depth) == 0)
     report (validator, "Invalid", path, value, "@ in body must validate at least one schema (anyOf)");
   if (cube_view_length (one) > 0) {
@@ -307,16 +327,16 @@ check_combinations (Validator *validator, CubeView schema, CubeView value, const
   }
   if (cube_view_exists (not)) {
     Validator probe = { validator->custom, NULL, 0 };
-    validate (&probe, not, value, path, depth + 1, FALSE);
+    validate (&probe, not, value, cube_view_none (), path, depth + 1, FALSE);
     if (probe.n_errors == 0)
       report (validator, "Invalid", path, value, "@ in body must not validate the schema (not)");
   }
 }
 
 static void
-validate (Validator *validator, CubeView schema, CubeView value, const CubePath *path, guint depth, gboolean is_root)
+validate (Validator *validator, CubeView schema, CubeView value, CubeView old, const CubePath *path, guint depth, gboolean is_root)
 {
-  if (depth > MAX_DEPTH)
+  if (depth > MAX_DEPTH || (cube_view_exists (old) && cube_view_equal (value, old)))
     return;
   if (cube_view_type (value) == CUBE_VALUE_NULL) {
     if (!cube_view_get_bool (schema, FALSE, "nullable") && cube_view_get_string (schema, "type") != NULL)
@@ -335,10 +355,10 @@ validate (Validator *validator, CubeView schema, CubeView value, const CubePath 
     check_string (validator, schema, value, path);
     break;
   case CUBE_VALUE_ARRAY:
-    check_array (validator, schema, value, path, depth);
+    check_array (validator, schema, value, old, path, depth);
     break;
   case CUBE_VALUE_OBJECT:
-    check_object (validator, schema, value, path, depth, is_root);
+    check_object (validator, schema, value, old, path, depth, is_root);
     break;
   default:
     break;
@@ -353,5 +373,5 @@ cube_crd_validate (const CubeResource *resource, CubeView object, CubeView old, 
   if (custom == NULL || custom->schema == NULL)
     return;
   Validator validator = { custom, errors, 0 };
-  validate (&validator, cube_value_root (custom->schema), object, NULL, 0, TRUE);
+  validate (&validator, cube_value_root (custom->schema), object, old, NULL, 0, TRUE);
 }

@@ -8,6 +8,7 @@ struct _CubeSchema {
   GHashTable *by_resource, *by_kind; /* "group/version/name" → CubeResource */
   GHashTable *by_key;
   GPtrArray *custom; /* CubeResource of CustomResourceDefinitions, in order of arrival */
+  GPtrArray *retired; /* CubeResource no longer served; others may still hold them */
   GHashTable *custom_specs; /* key → guint64 hash of the spec registered */
   guint64 generation;
 };

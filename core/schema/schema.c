@@ -38,6 +38,7 @@ schema_new (void)
   schema->by_kind = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   schema->by_key = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   schema->custom = g_ptr_array_new ();
+  schema->retired = g_ptr_array_new ();
   schema->custom_specs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   for (guint i = 0; cube_builtin_resources[i] != NULL; i++)
     cube_schema_add_locked (schema, cube_builtin_resources[i]);

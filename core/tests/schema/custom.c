@@ -105,6 +105,22 @@ test_validate (void)
   }
 }
 
+/* What was stored before a rule became stricter may stay as it is. */
+static void
+test_ratcheting (void)
+{
+  const CubeResource *kind = crontabs ();
+  g_autoptr (CubeValue) old = parse ("{" META ",\"spec\":{\"cron\":\"OLD\",\"replicas\":3}}");
+  static const char *const cases[][2] = { { "{" META ",\"spec\":{\"cron\":\"OLD\",\"replicas\":4}}", "0" },
+                                          { "{" META ",\"spec\":{\"cron\":\"NEW\",\"replicas\":3}}", "1" } };
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (CubeValue) value = parse (cases[i][0]);
+    g_autoptr (CubeFieldErrors) errors = cube_field_errors_new ();
+    cube_schema_validate_update (kind, "", cube_value_root (value), cube_value_root (old), errors);
+    g_assert_cmpuint (cube_field_errors_count (errors), ==, (guint) (cases[i][1][0] - '0'));
+  }
+}
+
 static void
 test_builtin (void)
 {
@@ -157,6 +173,7 @@ main (int argc, char **argv)
   g_test_add_func ("/schema/custom/register", test_register);
   g_test_add_func ("/schema/custom/decode", test_decode);
   g_test_add_func ("/schema/custom/validate", test_validate);
+  g_test_add_func ("/schema/custom/ratcheting", test_ratcheting);
   g_test_add_func ("/schema/custom/table", test_table_and_scale);
   g_test_add_func ("/schema/builtin/validate", test_builtin);
   return g_test_run ();
