@@ -248,8 +248,15 @@ class Tables:
         return ftype[4:-1] if ftype.startswith('ref<') else JSON_SCHEMA if ftype in SCHEMA_OR else None
 
     def with_defaults(self):
+        return self.closure(lambda t: t.hook or any(f.default is not None or 'STRUCT' in f.flags for f in t.fields))
+
+    def with_rules(self):
+        return self.closure(lambda t: any((f.enums and 'OPEN_ENUM' not in f.flags) or f.flags & {'REQUIRED', 'MINIMUM'} for f in t.fields))
+
+    def closure(self, holds):
+        """The types of which it holds, and those that contain one."""
         types = self.schema.types
-        have = {n for n, t in types.items() if t.hook or any(f.default is not None or 'STRUCT' in f.flags for f in t.fields)}
+        have = {n for n, t in types.items() if holds(t)}
         grew = True
         while grew:
             more = {n for n, t in types.items() if n not in have and any(self.below(f.ftype) in have for f in t.fields)}
@@ -267,7 +274,7 @@ class Tables:
 
     def emit_types(self, out):
         fields, types, slots = [], ['{0},'], ['0']
-        defaults = self.with_defaults()
+        defaults, rules = self.with_defaults(), self.with_rules()
         for name in self.names:
             t = self.schema.types[name]
             first = len(fields)
@@ -288,6 +295,7 @@ class Tables:
                     self.pool.add(f.list_keys or None), self.pool.add(enums), self.pool.add(f.gate), f.minimum,
                     self.shape(f.ftype), flags, self.number(self.formats, f.format), f.proto[0], f.proto[1], len(f.name)))
             flags = (['CUBE_TYPE_MAP_ATOMIC'] if t.atomic else []) + (['CUBE_TYPE_HAS_DEFAULTS'] if name in defaults else [])
+            flags += ['CUBE_TYPE_HAS_RULES'] if name in rules else []
             types.append('{%d,%d,%d,%d,%d,%d,%s,%d},' % (
                 self.pool.add(name), self.pool.add(t.gvk), len(slots), first, len(t.fields), size - 1, '|'.join(flags) or '0',
                 self.number(self.hooks, t.hook)))

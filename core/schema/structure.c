@@ -107,6 +107,8 @@ cube_structure_validate (const CubeTypeTable *table, const CubeType *type, CubeV
   CubeView v;
   guint32 length;
   CubePath child = { path, NULL, 0, FALSE };
+  if ((type->flags & CUBE_TYPE_HAS_RULES) == 0)
+    return;
   check_required (table, type, object, path, errors);
   for (cube_iter_init (&it, object); cube_iter_next_full (&it, &child.name, &length, &v);) {
     if (path == NULL && (strcmp (child.name, "metadata") == 0 || strcmp (child.name, "status") == 0))

@@ -76,6 +76,7 @@ typedef struct {
 #define CUBE_TYPE_MAP_ATOMIC 1u
 #define CUBE_TYPE_HAS_DEFAULTS 2u /* itself or something below it */
 #define CUBE_TYPE_PRESERVE 4u     /* keeps unknown fields */
+#define CUBE_TYPE_HAS_RULES 8u    /* structural validation: itself or something below it */
 
 typedef struct {
   guint32 name; /* "apps/v1.DeploymentSpec" */
