@@ -136,6 +136,7 @@ void http_respond_list (HttpCall *call, CubeResponse *response /* (transfer full
 void http_run_path (HttpCall *call);
 void http_run_watch (HttpCall *call);
 void http_run_stream (HttpCall *call); /* log, exec, attach, portforward */
+void http_run_exec (HttpCall *call);   /* the latter three */
 /* After an answer was set from outside the handler. */
 void http_call_finish (HttpCall *call);
 
