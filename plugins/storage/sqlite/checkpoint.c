@@ -2,8 +2,10 @@
 /* Copies the write-ahead log into the database beside the commits, so that no acknowledged write waits for it. */
 #include "sqlite-private.h"
 
-#define CHECKPOINT_FRAMES 1000      /* 4 MB of log */
-#define CHECKPOINT_NOW_FRAMES 16000 /* the job cannot keep up: the writer waits this once */
+#ifndef CHECKPOINT_FRAMES
+#define CHECKPOINT_FRAMES 1000 /* 4 MB of log */
+#endif
+#define CHECKPOINT_NOW_FRAMES (16 * CHECKPOINT_FRAMES) /* the job cannot keep up: the writer waits this once */
 
 static int
 log_grew (void *data, sqlite3 *db, const char *name, int frames)

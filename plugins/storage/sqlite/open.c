@@ -108,11 +108,26 @@ is_healthy (Sqlite *self, GError **error)
 }
 
 static gboolean
+create_schema (Sqlite *self, GError **error)
+{
+  g_autofree char *sql = g_strdup_printf ("PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; BEGIN IMMEDIATE;"
+                                          "CREATE TABLE log (rev INTEGER PRIMARY KEY, prev INTEGER NOT NULL, key TEXT NOT NULL, json);"
+                                          "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
+                                          "INSERT INTO meta VALUES ('compacted', 0);"
+                                          "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+                                          SQLITE_APPLICATION_ID, SQLITE_SCHEMA_VERSION);
+  return sqlite_exec (self->db, self->path, sql, error);
+}
+
+static gboolean
 check_identity (Sqlite *self, GError **error)
 {
-  gint64 application = 0, version = 0;
-  if (!get_int (self, "PRAGMA application_id", &application, error) || !get_int (self, "PRAGMA user_version", &version, error))
+  gint64 application = 0, version = 0, objects = 0;
+  if (!get_int (self, "PRAGMA application_id", &application, error) || !get_int (self, "PRAGMA user_version", &version, error)
+      || !get_int (self, "SELECT count(*) FROM sqlite_master", &objects, error))
     return FALSE;
+  if (application == 0 && objects == 0)
+    return create_schema (self, error); /* the end came between the file and its tables */
   if (application != SQLITE_APPLICATION_ID)
     {
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR, "%s is a database of another program: " SQLITE_WAY_OUT, self->path);
@@ -126,18 +141,6 @@ check_identity (Sqlite *self, GError **error)
       return FALSE;
     }
   return is_healthy (self, error);
-}
-
-static gboolean
-create_schema (Sqlite *self, GError **error)
-{
-  g_autofree char *sql = g_strdup_printf ("PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; BEGIN IMMEDIATE;"
-                                          "CREATE TABLE log (rev INTEGER PRIMARY KEY, prev INTEGER NOT NULL, key TEXT NOT NULL, json);"
-                                          "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
-                                          "INSERT INTO meta VALUES ('compacted', 0);"
-                                          "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
-                                          SQLITE_APPLICATION_ID, SQLITE_SCHEMA_VERSION);
-  return sqlite_exec (self->db, self->path, sql, error);
 }
 
 static gboolean
