@@ -70,6 +70,10 @@ CUBE_EXPORT void cube_schema_append_cells (const CubeResource *resource, const C
 /* Appends the columnDefinitions array. */
 CUBE_EXPORT void cube_schema_append_columns (const CubeResource *resource, GString *out);
 
+/* ---- protobuf ---- */
+/* A request body in Kubernetes' protobuf envelope as the object it stands for (built-in kinds). Errors: CUBE_ERROR_BAD_REQUEST. (transfer full) */
+CUBE_EXPORT CubeValue *cube_schema_decode_protobuf (const void *data, gsize length, GError **error);
+
 /* ---- fields usable in field selectors ---- */
 CUBE_EXPORT gboolean cube_schema_is_selectable (const CubeResource *resource, const char *field);
 CUBE_EXPORT gboolean cube_selector_matches_resource (const CubeSelector *fields, const CubeResource *resource, const CubeObject *object);

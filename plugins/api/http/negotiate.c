@@ -176,7 +176,12 @@ http_body_encoding (const char *content_type, HttpEncoding *ret_encoding, GError
   g_autofree char *type = bare_type (content_type);
   if (match_encoding (type, ret_encoding))
     return TRUE;
-  return unknown_media_type (ACCEPTED, error);
+  if (strcmp (type, "application/vnd.kubernetes.protobuf") == 0)
+    {
+      *ret_encoding = HTTP_ENCODING_PROTOBUF;
+      return TRUE;
+    }
+  return unknown_media_type (ACCEPTED ", application/vnd.kubernetes.protobuf", error);
 }
 
 gboolean

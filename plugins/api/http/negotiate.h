@@ -3,7 +3,7 @@
 /* Content negotiation: what the Accept header asks for, what a body is. */
 #include <cube/client.h>
 
-typedef enum { HTTP_ENCODING_JSON = 0, HTTP_ENCODING_YAML } HttpEncoding;
+typedef enum { HTTP_ENCODING_JSON = 0, HTTP_ENCODING_YAML, HTTP_ENCODING_PROTOBUF /* bodies only */ } HttpEncoding;
 typedef enum { HTTP_SHAPE_PLAIN = 0, HTTP_SHAPE_TABLE, HTTP_SHAPE_PARTIAL, HTTP_SHAPE_PARTIAL_LIST } HttpShape;
 
 typedef struct {

@@ -205,6 +205,8 @@ read_body (HttpCall *call, GError **error)
   GError *why = NULL;
   if (length == 0)
     why = g_error_new_literal (CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "unexpected end of JSON input");
+  else if (encoding == HTTP_ENCODING_PROTOBUF)
+    call->body = cube_schema_decode_protobuf (data, length, &why);
   else if (encoding == HTTP_ENCODING_YAML)
     call->body = parse_yaml (data, length, &why);
   else
