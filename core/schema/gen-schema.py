@@ -40,7 +40,7 @@ class Field:
     def __init__(self, name, ftype):
         self.name, self.ftype = name, ftype
         self.flags, self.default, self.merge_key, self.list_keys = set(), None, None, None
-        self.enums, self.gate, self.minimum, self.format, self.proto = None, None, 0, None, (0, 0)
+        self.enums, self.gate, self.minimum, self.format, self.proto = None, None, 0, None, (0, 0, 0)
 
 
 class Resource:
@@ -58,7 +58,7 @@ def parse_field(line):
         key, _, value = word.partition('=')
         if word[0] == '#':
             numbers = [int(n) for n in word[1:].split('/')]
-            field.proto = (numbers[0], numbers[1] if len(numbers) > 1 else 0)
+            field.proto = tuple((numbers + [0, 0])[:3])
         elif word in ('required', 'documented', 'always', 'pointer', 'immutable'):
             field.flags.add(word.upper())
         elif key == 'default':
@@ -290,10 +290,10 @@ class Tables:
                 table[at] = number
                 flags = '|'.join('CUBE_FIELD_' + x for x in sorted(f.flags)) or '0'
                 enums = None if f.enums is None else b''.join(e.encode() + b'\0' for e in f.enums) + b'\1'
-                fields.append('{%d,%d,%d,%d,%d,%d,%d,%d,%s,%d,{%d,%d},%d},' % (
+                fields.append('{%d,%d,%d,%d,%d,%d,%d,%d,%s,%d,{%d,%d,%d},%d},' % (
                     self.pool.add(f.name), self.pool.add(f.default), self.pool.add(f.merge_key or None),
                     self.pool.add(f.list_keys or None), self.pool.add(enums), self.pool.add(f.gate), f.minimum,
-                    self.shape(f.ftype), flags, self.number(self.formats, f.format), f.proto[0], f.proto[1], len(f.name)))
+                    self.shape(f.ftype), flags, self.number(self.formats, f.format), *f.proto, len(f.name)))
             flags = (['CUBE_TYPE_MAP_ATOMIC'] if t.atomic else []) + (['CUBE_TYPE_HAS_DEFAULTS'] if name in defaults else [])
             flags += ['CUBE_TYPE_HAS_RULES'] if name in rules else []
             types.append('{%d,%d,%d,%d,%d,%d,%s,%d},' % (

@@ -109,6 +109,10 @@ append_time (Decoder *decoder, Wire wire, gboolean is_micro)
   char text[40];
   find_item (wire, 1, &seconds);
   find_item (wire, 2, &nanos);
+  if (seconds.value == 0 && nanos.value == 0) {
+    g_string_append (decoder->out, "null");
+    return TRUE;
+  }
   gint64 s = (gint64) seconds.value;
   if (s < -62135596800 || s > 253402300799)
     return fail (decoder, "a time is out of range");
@@ -314,11 +318,11 @@ append_field (Decoder *decoder, const CubeField *field, Wire wire, gboolean *is_
   Item item;
   if (number == 0 || !find_item (wire, number, &item))
     return TRUE;
-  if (field->proto[1] != 0) { /* inlined in JSON, a message of its own here */
+  for (guint i = 1; i < G_N_ELEMENTS (field->proto) && field->proto[i] != 0; i++) { /* inlined in JSON, a message of its own here */
     if (item.type != 2)
       return fail (decoder, "a field has the wrong wire type");
     wire = item.bytes;
-    number = field->proto[1];
+    number = field->proto[i];
     if (!find_item (wire, number, &item))
       return TRUE;
   }

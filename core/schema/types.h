@@ -69,7 +69,7 @@ typedef struct {
   guint16 shape;
   guint16 flags;
   guint16 format;      /* CubeFormat */
-  guint8 proto[2];     /* protobuf field number; [1] != 0: nested in message [0] */
+  guint8 proto[3];     /* protobuf field number; [1] != 0: nested in message [0], [2] != 0: in [0] and [1] */
   guint8 name_length;
 } CubeField;
 
