@@ -84,6 +84,7 @@ void node_observed_free (NodeObserved *observed);
 void node_observed_start (NodeObserved *observed); /* events and the slow relist begin. Loop */
 void node_observed_stop (NodeObserved *observed);  /* no event after it. Not on the loop */
 gboolean node_observed_has_synced (NodeObserved *observed);
+gboolean node_observed_is_idle (NodeObserved *observed);
 void node_observed_relist_soon (NodeObserved *observed); /* loop */
 NodeSnapshot *node_observed_snapshot (NodeObserved *observed, const char *uid);
 GHashTable *node_observed_uids (NodeObserved *observed); /* (transfer full) uid → "ns/name" of what is ours */
@@ -115,6 +116,7 @@ void node_registration_free (NodeRegistration *registration);
 void node_registration_start (NodeRegistration *registration);
 void node_registration_check_soon (NodeRegistration *registration); /* something about the runtime changed. Loop */
 gboolean node_registration_is_network_ready (NodeRegistration *registration);
+gboolean node_registration_is_idle (NodeRegistration *registration);
 
 /* ---- agent.c ---- */
 struct _NodeAgent {
@@ -295,6 +297,7 @@ gboolean node_hook_run (NodeAgent *agent, const NodeRuntime *runtime, CubeView h
 /* ---- probe.c ---- */
 NodeProber *node_prober_new (NodeAgent *agent);
 void node_prober_free (NodeProber *prober);
+gboolean node_prober_is_idle (NodeProber *prober);
 void node_prober_update (NodeProber *prober, NodePod *pod, const NodeSnapshot *snapshot); /* loop: workers for what runs */
 void node_prober_remove (NodeProber *prober, const char *uid);
 void node_prober_stop_liveness (NodeProber *prober, const char *uid);

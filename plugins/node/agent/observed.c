@@ -575,3 +575,9 @@ node_observed_free (NodeObserved *observed)
   g_mutex_clear (&observed->lock);
   g_free (observed);
 }
+
+gboolean
+node_observed_is_idle (NodeObserved *observed)
+{
+  return !observed->is_busy;
+}
