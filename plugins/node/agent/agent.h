@@ -259,9 +259,6 @@ char *node_config_hash (CubeView container);
 void node_config_security (CubeView pod_spec, CubeView container, CubeSecurityContext *security, NodeScratch *scratch);
 const CubePair *node_env_build (NodeJob *job, CubeView container, GHashTable **ret_map, NodeScratch *scratch, GError **error);
 char *node_env_expand (const char *text, GHashTable *map); /* $(NAME); (transfer full) */
-/* One field of a pod as text. (transfer full) NULL with error. */
-char *node_downward_field (CubeView pod, const char *path, const char *host_ip, char **ips, const char *node_name, GError **error);
-char *node_downward_resource (CubeView pod, CubeView container, const char *resource, const char *divisor, const NodeMachine *machine, GError **error);
 void node_dns_fill (NodeJob *job, CubeSandboxConfig *config, NodeScratch *scratch);
 char *node_dns_hostname (CubeView pod, char **ret_domain, const char *cluster_domain); /* (transfer full); @ret_domain NULL = none */
 gboolean node_dns_write_hosts (NodeJob *job, GError **error); /* <pod dir>/etc-hosts */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A container's environment: service variables, envFrom, env, references, $(NAME). Also the downward API's fields. */
 #include "agent.h"
+#include "downward.h"
 #include <string.h>
 
 typedef struct {
@@ -213,15 +214,17 @@ add_field_ref (Env *env, const char *name, CubeView from, GError **error)
 {
   NodeJob *job = env->job;
   CubeView pod = cube_value_root (job->value), resource = cube_view_member (from, "resourceFieldRef");
+  const NodeMachine *machine = job->agent->machine;
+  CubeDownwardNode node = { job->agent->node_name, machine->ip, machine->cpus * 1000, machine->allocatable_memory_bytes, machine->allocatable_disk_bytes };
   g_autofree char *text = NULL;
   if (cube_view_exists (resource))
     {
       const char *other = cube_view_get_string (resource, "containerName");
       CubeView container = other != NULL && *other != '\0' ? find_container (job->spec, other) : env->container;
-      text = node_downward_resource (pod, container, cube_view_get_string (resource, "resource"), cube_view_get_string (resource, "divisor"), job->agent->machine, error);
+      text = cube_downward_resource (pod, container, cube_view_get_string (resource, "resource"), cube_view_get_string (resource, "divisor"), &node, error);
     }
   else
-    text = node_downward_field (pod, cube_view_get_string (from, "fieldRef", "fieldPath"), job->agent->machine->ip, job->ips, job->agent->node_name, error);
+    text = cube_downward_field (pod, cube_view_get_string (from, "fieldRef", "fieldPath"), &node, job->ips, error);
   if (text != NULL)
     set_variable (env, name, text);
   return text != NULL;
@@ -265,81 +268,4 @@ node_env_build (NodeJob *job, CubeView container, GHashTable **ret_map, NodeScra
   g_ptr_array_unref (env.order);
   *ret_map = env.map;
   return ok ? pairs : NULL;
-}
-
-/* ---- downward API: fieldRef ---- */
-
-static char *
-subscript (const char *path)
-{
-  const char *open = strstr (path, "['");
-  gsize length = open != NULL ? strlen (open) : 0;
-  return length > 4 && g_str_has_suffix (open, "']") ? g_strndup (open + 2, length - 4) : NULL;
-}
-
-static gint
-compare_keys (gconstpointer a, gconstpointer b)
-{
-  return strcmp (*(const char *const *) a, *(const char *const *) b);
-}
-
-/* key="value" lines, sorted */
-static char *
-format_map (CubeView map)
-{
-  g_autoptr (GPtrArray) keys = g_ptr_array_new ();
-  g_autoptr (GString) out = g_string_new (NULL);
-  CubeIter it;
-  const char *key;
-  for (cube_iter_init (&it, map); cube_iter_next (&it, &key, NULL);)
-    g_ptr_array_add (keys, (gpointer) key);
-  g_ptr_array_sort (keys, compare_keys);
-  for (guint i = 0; i < keys->len; i++)
-    {
-      const char *value = cube_view_string_or (cube_view_member (map, keys->pdata[i]), "");
-      g_string_append_printf (out, "%s%s=\"", i > 0 ? "\n" : "", (const char *) keys->pdata[i]);
-      for (const char *at = value; *at != '\0'; at++)
-        switch (*at)
-          {
-          case '"': g_string_append (out, "\\\""); break;
-          case '\\': g_string_append (out, "\\\\"); break;
-          case '\n': g_string_append (out, "\\n"); break;
-          case '\t': g_string_append (out, "\\t"); break;
-          case '\r': g_string_append (out, "\\r"); break;
-          default: g_string_append_c (out, *at);
-          }
-      g_string_append_c (out, '"');
-    }
-  return g_string_free (g_steal_pointer (&out), FALSE);
-}
-
-char *
-node_downward_field (CubeView pod, const char *path, const char *host_ip, char **ips, const char *node_name, GError **error)
-{
-  if (path == NULL)
-    path = "";
-  for (guint i = 0; i < 2; i++)
-    {
-      const char *field = i == 0 ? "labels" : "annotations";
-      g_autofree char *prefix = g_strconcat ("metadata.", field, NULL);
-      if (!g_str_has_prefix (path, prefix))
-        continue;
-      g_autofree char *key = subscript (path);
-      CubeView map = cube_view_get (pod, "metadata", field);
-      return key != NULL ? g_strdup (cube_view_string_or (cube_view_member (map, key), "")) : format_map (map);
-    }
-  if (g_str_equal (path, "metadata.name") || g_str_equal (path, "metadata.namespace") || g_str_equal (path, "metadata.uid"))
-    return g_strdup (cube_view_string_or (cube_view_get (pod, "metadata", path + strlen ("metadata.")), ""));
-  if (g_str_equal (path, "spec.nodeName"))
-    return g_strdup (node_name);
-  if (g_str_equal (path, "spec.serviceAccountName"))
-    return g_strdup (cube_view_string_or (cube_view_get (pod, "spec", "serviceAccountName"), ""));
-  if (g_str_equal (path, "status.hostIP") || g_str_equal (path, "status.hostIPs"))
-    return g_strdup (host_ip);
-  if (g_str_equal (path, "status.podIP"))
-    return g_strdup (ips != NULL && ips[0] != NULL ? ips[0] : "");
-  if (g_str_equal (path, "status.podIPs"))
-    return ips != NULL ? g_strjoinv (",", ips) : g_strdup ("");
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "unsupported fieldPath: %s", path);
-  return NULL;
 }
