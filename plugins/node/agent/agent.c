@@ -571,7 +571,7 @@ static const CubeComponentOps component_ops = { .ops_size = sizeof component_ops
 /* The agent's id is the node's name, known at load. */
 static CubeInterfaceImpl impls[] = {
   CUBE_IMPL (CUBE_COMPONENT, CUBE_COMPONENT_VERSION, "node-agent", component_ops),
-  { CUBE_NODE_AGENT, CUBE_NODE_AGENT_VERSION, sizeof (CubeNodeAgentOps), "", &node_agent_ops },
+  { CUBE_NODE_AGENT, CUBE_NODE_AGENT_VERSION, sizeof (CubeNodeAgentOps), "node", &node_agent_ops },
   { NULL },
 };
 
@@ -584,7 +584,7 @@ agent_load (CubeContext *context, gpointer *ret_state, GError **error)
   g_mutex_init (&agent->lock);
   g_queue_init (&agent->waiting_jobs);
   impls[1].interface = name != NULL && is_wanted (agent) ? CUBE_NODE_AGENT : NULL;
-  impls[1].id = name != NULL ? g_intern_string (name) : "";
+  impls[1].id = name != NULL ? g_intern_string (name) : "node";
   *ret_state = agent;
   return TRUE;
 }
