@@ -41,6 +41,9 @@ typedef struct {
   const char *verb;                 /* "get" … or the HTTP verb in lower case for paths */
   const char *group, *version, *resource, *subresource, *ns, *name; /* "" = none/all; resource NULL = a path request */
   const char *path;                 /* always */
+  /* list, watch, deletecollection: the request's field selector, NULL = everything. Only looked at when the front end says that it fills it. */
+  gboolean has_fields;
+  const CubeSelector *fields;
 } CubeAttributes;
 typedef enum { CUBE_DECISION_NO_OPINION = 0, CUBE_DECISION_ALLOW, CUBE_DECISION_DENY } CubeDecision;
 typedef struct {
