@@ -4,10 +4,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CHUNK_BYTES (256 * 1024)
+#define MAX_PARSERS 4
+#define N_BUFFERS (2 * MAX_PARSERS) /* reading waits when all are full */
+
+/* Rows read, to be parsed by a worker. */
+typedef struct {
+  CubeTable *table;
+  gsize key, json, length; /* where in bytes */
+  guint64 revision;
+  CubeObject *object;
+} Row;
+
+typedef struct {
+  GArray *rows;         /* Row */
+  GByteArray *bytes;    /* of this chunk's rows: what the storage gives is its own. NULL once parsed */
+  char *failed_key;     /* of the first row that is no object */
+  GError *error;
+} Chunk;
+
 typedef struct {
   CubeStore *store;
-  CubeTable *last;    /* of the last row: rows of one resource often follow each other */
-  GHashTable *batches; /* CubeTable → GPtrArray of CubeObject */
+  CubeTable *last; /* of the last row: rows of one resource often follow each other */
+  Chunk *chunk;    /* being filled */
+  GPtrArray *chunks;
+  GThreadPool *parsers; /* NULL: one thread does it all */
+  GAsyncQueue *buffers; /* GByteArray to be filled again */
+  guint n_buffers;
+  gboolean is_big;      /* there was enough for parsers */
+  GHashTable *batches;  /* CubeTable → GPtrArray of CubeObject */
   GError *error;
   /* history */
   guint64 from;
@@ -46,17 +71,92 @@ load_mark (CubeStore *store, const char *json, gsize length, guint64 revision)
 static gboolean
 load_fail (Load *load, const char *key, const GError *why)
 {
+  if (load->error != NULL)
+    return FALSE; /* the first one is told */
   g_autofree char *shown = g_strdelimit (g_strdup (key), CUBE_STORE_SEPARATOR "\x01", ' ');
   g_set_error (&load->error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR,
                "stored object \"%s\" cannot be read: %s; restore a backup, or remove its row", shown, why != NULL ? why->message : "unknown kind of row");
   return FALSE;
 }
 
+static void
+row_clear (gpointer data)
+{
+  g_clear_pointer (&((Row *) data)->object, cube_object_unref);
+}
+
+static void
+chunk_free (gpointer data)
+{
+  Chunk *chunk = data;
+  g_array_unref (chunk->rows);
+  g_clear_pointer (&chunk->bytes, g_byte_array_unref);
+  g_clear_error (&chunk->error);
+  g_free (chunk->failed_key);
+  g_free (chunk);
+}
+
+static Chunk *
+chunk_new (Load *load)
+{
+  Chunk *chunk = g_new0 (Chunk, 1);
+  chunk->rows = g_array_new (FALSE, FALSE, sizeof (Row));
+  g_array_set_clear_func (chunk->rows, row_clear);
+  if (load->n_buffers < N_BUFFERS)
+    {
+      load->n_buffers++;
+      chunk->bytes = g_byte_array_sized_new (CHUNK_BYTES);
+    }
+  else
+    chunk->bytes = g_async_queue_pop (load->buffers);
+  return chunk;
+}
+
+static void
+chunk_parse (gpointer data, gpointer user_data)
+{
+  Chunk *chunk = data;
+  Load *load = user_data;
+  const char *bytes = (const char *) chunk->bytes->data;
+  for (guint i = 0; i < chunk->rows->len && chunk->error == NULL; i++)
+    {
+      Row *row = &g_array_index (chunk->rows, Row, i);
+      row->object = cube_object_new_from_json (bytes + row->json, row->length, row->revision, &chunk->error);
+      if (row->object == NULL)
+        chunk->failed_key = g_strdup (bytes + row->key);
+    }
+  g_byte_array_set_size (chunk->bytes, 0);
+  g_async_queue_push (load->buffers, g_steal_pointer (&chunk->bytes));
+}
+
+/* Parsing is most of a start: beside the reading of the rest, on every processor. */
+static void
+load_flush (Load *load, gboolean is_last)
+{
+  if (load->chunk == NULL)
+    return;
+  if (load->parsers == NULL && !is_last && !cube_context_is_simulated (load->store->context))
+    load->parsers = g_thread_pool_new (chunk_parse, load, MIN (g_get_num_processors (), MAX_PARSERS), FALSE, NULL);
+  g_ptr_array_add (load->chunks, load->chunk);
+  if (load->parsers != NULL)
+    g_thread_pool_push (load->parsers, load->chunk, NULL);
+  else
+    chunk_parse (load->chunk, load);
+  load->chunk = NULL;
+}
+
+static gsize
+chunk_add (Chunk *chunk, const char *bytes, gsize length)
+{
+  gsize at = chunk->bytes->len;
+  g_byte_array_append (chunk->bytes, (const guint8 *) bytes, length);
+  return at;
+}
+
 static gboolean
 load_row (const char *key, const char *json, gsize length, guint64 revision, gpointer data)
 {
   Load *load = data;
-  g_autoptr (GError) error = NULL;
   const char *ns;
   if (strcmp (key, CUBE_STORE_MARK_KEY) == 0)
     return load_mark (load->store, json, length, revision) || load_fail (load, key, NULL);
@@ -65,30 +165,87 @@ load_row (const char *key, const char *json, gsize length, guint64 revision, gpo
     return load_fail (load, key, NULL);
   if (table->is_volatile)
     return TRUE; /* stored when it was not volatile yet */
-  CubeObject *object = cube_object_new_from_json (json, length, revision, &error);
-  if (object == NULL)
-    return load_fail (load, key, error);
+  if (load->chunk != NULL && load->chunk->bytes->len + length + strlen (key) + 1 > CHUNK_BYTES)
+    load_flush (load, FALSE);
+  if (load->chunk == NULL)
+    load->chunk = chunk_new (load);
+  Row row = { .table = table, .length = length, .revision = revision };
+  row.key = chunk_add (load->chunk, key, strlen (key) + 1);
+  row.json = chunk_add (load->chunk, json, length);
+  g_array_append_val (load->chunk->rows, row);
+  return TRUE;
+}
+
+static GPtrArray *
+load_batch (Load *load, CubeTable *table)
+{
   GPtrArray *batch = g_hash_table_lookup (load->batches, table);
   if (batch == NULL)
     {
       batch = g_ptr_array_new_with_free_func ((GDestroyNotify) cube_object_unref);
       g_hash_table_insert (load->batches, table, batch);
     }
-  g_ptr_array_add (batch, object);
+  return batch;
+}
+
+/* Waits for the parsers; objects → a batch a table. */
+static gboolean
+load_collect (Load *load)
+{
+  load_flush (load, TRUE);
+  if (load->parsers != NULL)
+    {
+      load->is_big = TRUE;
+      g_thread_pool_free (g_steal_pointer (&load->parsers), FALSE, TRUE);
+    }
+  for (guint i = 0; i < load->chunks->len; i++)
+    {
+      Chunk *chunk = load->chunks->pdata[i];
+      if (chunk->error != NULL)
+        return load_fail (load, chunk->failed_key, chunk->error);
+      for (guint j = 0; j < chunk->rows->len; j++)
+        {
+          Row *row = &g_array_index (chunk->rows, Row, j);
+          g_ptr_array_add (load_batch (load, row->table), g_steal_pointer (&row->object));
+        }
+    }
+  g_ptr_array_set_size (load->chunks, 0);
   return TRUE;
 }
 
+/* ---- filling ---- */
+
+/* With the names at hand: sorting looks at each many times. */
+typedef struct {
+  const char *ns, *name;
+  CubeObject *object;
+} Sorted;
+
 static int
-compare_objects (gconstpointer a, gconstpointer b)
+compare_sorted (gconstpointer a, gconstpointer b)
 {
-  const CubeObject *first = *(CubeObject *const *) a, *second = *(CubeObject *const *) b;
-  int order = strcmp (cube_object_namespace (first), cube_object_namespace (second));
-  return order != 0 ? order : strcmp (cube_object_name (first), cube_object_name (second));
+  const Sorted *first = a, *second = b;
+  int order = strcmp (first->ns, second->ns);
+  return order != 0 ? order : strcmp (first->name, second->name);
 }
 
 /* Sorted first: a tree filled in order has full nodes. */
 static void
-load_fill (Load *load)
+sort_batch (GPtrArray *batch)
+{
+  g_autofree Sorted *sorted = g_new (Sorted, batch->len);
+  for (guint i = 0; i < batch->len; i++)
+    {
+      CubeObject *object = batch->pdata[i];
+      sorted[i] = (Sorted){ cube_object_namespace (object), cube_object_name (object), object };
+    }
+  qsort (sorted, batch->len, sizeof (Sorted), compare_sorted);
+  for (guint i = 0; i < batch->len; i++)
+    batch->pdata[i] = sorted[i].object;
+}
+
+static void
+fill_index (CubeIndex *index, Load *load)
 {
   GHashTableIter iter;
   gpointer key, value;
@@ -97,14 +254,53 @@ load_fill (Load *load)
     {
       CubeTable *table = key;
       GPtrArray *batch = value;
-      g_ptr_array_sort (batch, compare_objects);
+      for (guint i = 0; i < batch->len && cube_index_covers (index, table->key); i++)
+        cube_index_change (index, table->key, NULL, batch->pdata[i]);
+    }
+}
+
+static void
+fill_index_job (gpointer index, gpointer load)
+{
+  fill_index (index, load);
+}
+
+static void
+fill_trees (Load *load)
+{
+  GHashTableIter iter;
+  gpointer key, value;
+  g_hash_table_iter_init (&iter, load->batches);
+  while (g_hash_table_iter_next (&iter, &key, &value))
+    {
+      CubeTable *table = key;
+      GPtrArray *batch = value;
       for (guint i = 0; i < batch->len; i++)
         {
           CubeObject *replaced = cube_tree_put (&table->tree, batch->pdata[i]);
-          cube_store_change_indexes (load->store, table, replaced, batch->pdata[i]);
           g_clear_pointer (&replaced, cube_object_unref);
         }
     }
+}
+
+/* The indexes beside the trees, when there is enough to do. */
+static void
+load_fill (Load *load)
+{
+  GHashTableIter iter;
+  gpointer value;
+  g_hash_table_iter_init (&iter, load->batches);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    sort_batch (value);
+  GThreadPool *pool = load->is_big ? g_thread_pool_new (fill_index_job, load, CUBE_INDEX_N, FALSE, NULL) : NULL;
+  for (guint i = 0; i < CUBE_INDEX_N; i++)
+    if (pool != NULL)
+      g_thread_pool_push (pool, load->store->indexes[i], NULL);
+    else
+      fill_index (load->store->indexes[i], load);
+  fill_trees (load);
+  if (pool != NULL)
+    g_thread_pool_free (pool, FALSE, TRUE);
 }
 
 /* ---- history ---- */
@@ -193,10 +389,14 @@ cube_store_load (CubeStore *store, GError **error)
   if (!store->ops->get_revision (store->storage, &store->newest_stored, &oldest, error))
     return FALSE;
   load.batches = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify) g_ptr_array_unref);
+  load.buffers = g_async_queue_new_full ((GDestroyNotify) g_byte_array_unref);
+  load.chunks = g_ptr_array_new_with_free_func (chunk_free);
   gboolean is_read = store->ops->load (store->storage, load_row, &load, error);
-  if (is_read && load.error == NULL)
+  if (load_collect (&load) && is_read && load.error == NULL)
     load_fill (&load);
   g_hash_table_unref (load.batches);
+  g_ptr_array_unref (load.chunks);
+  g_async_queue_unref (load.buffers);
   is_read = is_read && load.error == NULL && load_history (&load, oldest, error);
   if (load.error != NULL)
     {

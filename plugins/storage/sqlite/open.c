@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHECK_MAX_BYTES (8 * 1024 * 1024) /* beyond, only what is read is checked */
+#define CHECK_MAX_BYTES (1024 * 1024) /* beyond, only what is read is checked */
 
 static gboolean
 fail_errno (GError **error, const char *doing, const char *path)
