@@ -28,10 +28,13 @@ typedef struct {
   CubeTable *last; /* of the last row: rows of one resource often follow each other */
   Chunk *chunk;    /* being filled */
   GPtrArray *chunks;
-  GThreadPool *parsers; /* NULL: one thread does it all */
-  GAsyncQueue *buffers; /* GByteArray to be filled again */
-  guint n_buffers;
-  gboolean is_big;      /* there was enough for parsers */
+  GThread *parsers[MAX_PARSERS]; /* none: one thread does it all */
+  guint n_parsers, n_buffers;
+  GMutex lock; /* the next three */
+  GCond changed;
+  GQueue todo;          /* Chunk to be parsed */
+  GPtrArray *buffers;   /* GByteArray to be filled again */
+  gboolean is_read;     /* no more chunks */
   GHashTable *batches;  /* CubeTable → GPtrArray of CubeObject */
   GError *error;
   /* history */
@@ -108,15 +111,19 @@ chunk_new (Load *load)
       chunk->bytes = g_byte_array_sized_new (CHUNK_BYTES);
     }
   else
-    chunk->bytes = g_async_queue_pop (load->buffers);
+    {
+      g_mutex_lock (&load->lock);
+      while (load->buffers->len == 0)
+        g_cond_wait (&load->changed, &load->lock);
+      chunk->bytes = g_ptr_array_steal_index_fast (load->buffers, load->buffers->len - 1);
+      g_mutex_unlock (&load->lock);
+    }
   return chunk;
 }
 
 static void
-chunk_parse (gpointer data, gpointer user_data)
+chunk_parse (Load *load, Chunk *chunk)
 {
-  Chunk *chunk = data;
-  Load *load = user_data;
   const char *bytes = (const char *) chunk->bytes->data;
   for (guint i = 0; i < chunk->rows->len && chunk->error == NULL; i++)
     {
@@ -126,7 +133,33 @@ chunk_parse (gpointer data, gpointer user_data)
         chunk->failed_key = g_strdup (bytes + row->key);
     }
   g_byte_array_set_size (chunk->bytes, 0);
-  g_async_queue_push (load->buffers, g_steal_pointer (&chunk->bytes));
+  g_mutex_lock (&load->lock);
+  g_ptr_array_add (load->buffers, g_steal_pointer (&chunk->bytes));
+  g_cond_broadcast (&load->changed);
+  g_mutex_unlock (&load->lock);
+}
+
+static gpointer
+parser_run (gpointer data)
+{
+  Load *load = data;
+  g_mutex_lock (&load->lock);
+  for (;;)
+    {
+      Chunk *chunk = g_queue_pop_head (&load->todo);
+      if (chunk == NULL && load->is_read)
+        break;
+      if (chunk == NULL)
+        {
+          g_cond_wait (&load->changed, &load->lock);
+          continue;
+        }
+      g_mutex_unlock (&load->lock);
+      chunk_parse (load, chunk);
+      g_mutex_lock (&load->lock);
+    }
+  g_mutex_unlock (&load->lock);
+  return NULL;
 }
 
 /* Parsing is most of a start: beside the reading of the rest, on every processor. */
@@ -135,14 +168,19 @@ load_flush (Load *load, gboolean is_last)
 {
   if (load->chunk == NULL)
     return;
-  if (load->parsers == NULL && !is_last && !cube_context_is_simulated (load->store->context))
-    load->parsers = g_thread_pool_new (chunk_parse, load, MIN (g_get_num_processors (), MAX_PARSERS), FALSE, NULL);
-  g_ptr_array_add (load->chunks, load->chunk);
-  if (load->parsers != NULL)
-    g_thread_pool_push (load->parsers, load->chunk, NULL);
-  else
-    chunk_parse (load->chunk, load);
-  load->chunk = NULL;
+  while (!is_last && !cube_context_is_simulated (load->store->context) && load->n_parsers < MIN (g_get_num_processors (), MAX_PARSERS))
+    load->parsers[load->n_parsers++] = g_thread_new ("parser", parser_run, load);
+  Chunk *chunk = g_steal_pointer (&load->chunk);
+  g_ptr_array_add (load->chunks, chunk);
+  if (load->n_parsers == 0)
+    {
+      chunk_parse (load, chunk);
+      return;
+    }
+  g_mutex_lock (&load->lock);
+  g_queue_push_tail (&load->todo, chunk);
+  g_cond_broadcast (&load->changed);
+  g_mutex_unlock (&load->lock);
 }
 
 static gsize
@@ -193,11 +231,12 @@ static gboolean
 load_collect (Load *load)
 {
   load_flush (load, TRUE);
-  if (load->parsers != NULL)
-    {
-      load->is_big = TRUE;
-      g_thread_pool_free (g_steal_pointer (&load->parsers), FALSE, TRUE);
-    }
+  g_mutex_lock (&load->lock);
+  load->is_read = TRUE;
+  g_cond_broadcast (&load->changed);
+  g_mutex_unlock (&load->lock);
+  for (guint i = 0; i < load->n_parsers; i++)
+    g_thread_join (load->parsers[i]);
   for (guint i = 0; i < load->chunks->len; i++)
     {
       Chunk *chunk = load->chunks->pdata[i];
@@ -244,25 +283,26 @@ sort_batch (GPtrArray *batch)
     batch->pdata[i] = sorted[i].object;
 }
 
-static void
-fill_index (CubeIndex *index, Load *load)
+typedef struct {
+  Load *load;
+  CubeIndex *index;
+} IndexJob;
+
+static gpointer
+fill_index (gpointer data)
 {
+  IndexJob *job = data;
   GHashTableIter iter;
   gpointer key, value;
-  g_hash_table_iter_init (&iter, load->batches);
+  g_hash_table_iter_init (&iter, job->load->batches);
   while (g_hash_table_iter_next (&iter, &key, &value))
     {
       CubeTable *table = key;
       GPtrArray *batch = value;
-      for (guint i = 0; i < batch->len && cube_index_covers (index, table->key); i++)
-        cube_index_change (index, table->key, NULL, batch->pdata[i]);
+      for (guint i = 0; i < batch->len && cube_index_covers (job->index, table->key); i++)
+        cube_index_change (job->index, table->key, NULL, batch->pdata[i]);
     }
-}
-
-static void
-fill_index_job (gpointer index, gpointer load)
-{
-  fill_index (index, load);
+  return NULL;
 }
 
 static void
@@ -292,15 +332,20 @@ load_fill (Load *load)
   g_hash_table_iter_init (&iter, load->batches);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     sort_batch (value);
-  GThreadPool *pool = load->is_big ? g_thread_pool_new (fill_index_job, load, CUBE_INDEX_N, FALSE, NULL) : NULL;
+  IndexJob jobs[CUBE_INDEX_N];
+  GThread *threads[CUBE_INDEX_N] = { NULL };
   for (guint i = 0; i < CUBE_INDEX_N; i++)
-    if (pool != NULL)
-      g_thread_pool_push (pool, load->store->indexes[i], NULL);
-    else
-      fill_index (load->store->indexes[i], load);
+    {
+      jobs[i] = (IndexJob){ load, load->store->indexes[i] };
+      if (load->n_parsers > 0)
+        threads[i] = g_thread_new ("indexer", fill_index, &jobs[i]);
+      else
+        fill_index (&jobs[i]);
+    }
   fill_trees (load);
-  if (pool != NULL)
-    g_thread_pool_free (pool, FALSE, TRUE);
+  for (guint i = 0; i < CUBE_INDEX_N; i++)
+    if (threads[i] != NULL)
+      g_thread_join (threads[i]);
 }
 
 /* ---- history ---- */
@@ -389,14 +434,18 @@ cube_store_load (CubeStore *store, GError **error)
   if (!store->ops->get_revision (store->storage, &store->newest_stored, &oldest, error))
     return FALSE;
   load.batches = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify) g_ptr_array_unref);
-  load.buffers = g_async_queue_new_full ((GDestroyNotify) g_byte_array_unref);
+  g_mutex_init (&load.lock);
+  g_cond_init (&load.changed);
+  load.buffers = g_ptr_array_new_with_free_func ((GDestroyNotify) g_byte_array_unref);
   load.chunks = g_ptr_array_new_with_free_func (chunk_free);
   gboolean is_read = store->ops->load (store->storage, load_row, &load, error);
   if (load_collect (&load) && is_read && load.error == NULL)
     load_fill (&load);
   g_hash_table_unref (load.batches);
   g_ptr_array_unref (load.chunks);
-  g_async_queue_unref (load.buffers);
+  g_ptr_array_unref (load.buffers);
+  g_mutex_clear (&load.lock);
+  g_cond_clear (&load.changed);
   is_read = is_read && load.error == NULL && load_history (&load, oldest, error);
   if (load.error != NULL)
     {

@@ -353,6 +353,62 @@ test_compaction (gconstpointer data)
   fixture_clear (&f);
 }
 
+/* Enough for several parsers, over a storage that keeps no order the trees could use. */
+static void
+test_load_many (void)
+{
+  Fixture f;
+  g_autoptr (GError) error = NULL;
+  fixture_init (&f, STORAGE_SQLITE, FALSE);
+  fixture_open (&f);
+  Answers answers = { .log = g_string_new (NULL) };
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; i < 3000; i++)
+    {
+      g_ptr_array_add (names, g_strdup_printf ("p%u", i * 2654435761u));
+      Asked *asked = g_new0 (Asked, 1);
+      *asked = (Asked){ &answers, names->pdata[i] };
+      g_mutex_lock (&answers.lock);
+      answers.waiting++;
+      g_mutex_unlock (&answers.lock);
+      cube_store_propose (f.store, PODS, "default", names->pdata[i], make_object ("Pod", "default", names->pdata[i], i % 2 ? "odd" : "even", "uid-1", 900), 0,
+                          asked_done, asked);
+    }
+  fixture_close (&f); /* commits what was accepted */
+  g_assert_cmpuint (answers.waiting, ==, 0);
+  fixture_open (&f);
+  CubeSnapshot *snapshot = cube_store_snapshot (f.store, PODS);
+  g_assert_cmpuint (snapshot_count (snapshot), ==, 3000);
+  cube_snapshot_unref (snapshot);
+  for (guint i = 0; i < names->len; i++)
+    {
+      g_autoptr (CubeObject) object = cube_store_get (f.store, PODS, "default", names->pdata[i]);
+      g_assert_nonnull (object);
+    }
+  g_autoptr (GPtrArray) odd = cube_store_find_pods_on (f.store, "odd");
+  g_autoptr (GArray) owned = cube_store_find_owned (f.store, "uid-1");
+  g_assert_cmpuint (odd->len, ==, 1500);
+  g_assert_cmpuint (owned->len, ==, 3000);
+  g_string_free (answers.log, TRUE);
+  fixture_clear (&f);
+}
+
+/* Bytes that are no object: refused, with the name of the row. */
+static void
+test_load_bad (void)
+{
+  Fixture f;
+  g_autoptr (GError) error = NULL;
+  CubeStorageChange change = { "/pods\x1f" "default\x1f" "bad", "{\"a\":", 5, 5, 0 };
+  fixture_init (&f, STORAGE_MEMORY, FALSE);
+  g_assert_true (fault_storage_ops.commit (f.fault, &change, 1, NULL));
+  g_assert_false (fixture_try_open (&f, &error));
+  g_assert_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR);
+  g_assert_nonnull (strstr (error->message, "/pods default bad"));
+  g_clear_error (&error);
+  fixture_clear (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -370,5 +426,7 @@ main (int argc, char **argv)
       }
   g_test_add_func ("/store/snapshots", test_snapshots);
   g_test_add_func ("/store/batch", test_batch);
+  g_test_add_func ("/store/load/many", test_load_many);
+  g_test_add_func ("/store/load/bad", test_load_bad);
   return g_test_run ();
 }
