@@ -419,10 +419,10 @@ bring_down (Daemon *daemon)
   g_clear_pointer (&daemon->control, cube_control_free);
   g_clear_pointer (&daemon->controllers, cube_controllers_stop);
   stop_components (daemon);
+  if (daemon->client != NULL)
+    cube_client_stop_local (daemon->client); /* lets go of the admission plugins it holds */
   if (daemon->plugins != NULL)
     cube_plugins_stop (daemon->plugins, daemon->storage != NULL ? daemon->storage->plugin : NULL);
-  if (daemon->client != NULL)
-    cube_client_stop_local (daemon->client);
   cube_process_stop_loops (daemon->process);
   g_clear_pointer (&daemon->store, cube_store_free);
   if (daemon->storage != NULL)
