@@ -593,7 +593,6 @@ local_list_owned (CubeClient *client, const CubeResource *resource, const char *
           if (converted != NULL)
             g_ptr_array_add (found, converted);
         }
-      cube_object_unref (hit->object);
     }
   g_array_unref (hits);
   return found;
