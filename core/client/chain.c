@@ -70,22 +70,26 @@ build_chain (CubeRegistry *registry, CubeChainKind kind, guint64 generation)
 CubeChain *
 cube_chain_get (CubeRegistry *registry, CubeChainKind kind)
 {
-  guint64 generation = cube_registry_generation (registry, cube_chain_interface (kind));
   CubeChain *chain, *stale = NULL;
+  guint64 generation;
 
   g_mutex_lock (&caches[kind].lock);
   chain = caches[kind].chain;
-  chain = chain != NULL && chain->registry == registry && chain->generation == generation ? chain_ref (chain) : NULL;
+  chain = chain != NULL && chain->registry == registry ? chain_ref (chain) : NULL;
   g_mutex_unlock (&caches[kind].lock);
   if (chain != NULL)
     return chain;
 
+  generation = cube_registry_generation (registry, cube_chain_interface (kind));
   chain = build_chain (registry, kind, generation);
   g_mutex_lock (&caches[kind].lock);
   stale = caches[kind].chain;
   caches[kind].chain = chain_ref (chain);
   g_mutex_unlock (&caches[kind].lock);
   cube_chain_unref (stale);
+  /* Changed while it was built: the watch may have fired before there was something to forget. */
+  if (cube_registry_generation (registry, cube_chain_interface (kind)) != generation)
+    cube_chain_forget (registry, kind);
   return chain;
 }
 

@@ -69,7 +69,7 @@ cube_client_new_local (CubeContext *context, CubeStore *store, CubeSchema *schem
   static const char *const groups[] = { "system:masters", "system:authenticated", NULL };
   g_autoptr (CubeUser) user = cube_user_new ("system:cube:core", NULL, groups);
   CubeLocal *local = g_new0 (CubeLocal, 1);
-  CubeLoop *loop = cube_context_get_loop (context, "main");
+  CubeLoop *loop = cube_context_get_loop (context, "client"); /* not "main": that one waits while a plugin stops */
 
   local->ref_count = 1;
   local->context = context;

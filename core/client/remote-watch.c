@@ -47,12 +47,10 @@ watch_ref (RemoteWatch *watch)
 }
 
 static void
-watch_unref (gpointer data)
+watch_free (gpointer data)
 {
   RemoteWatch *watch = data;
 
-  if (!g_atomic_int_dec_and_test (&watch->ref_count))
-    return;
   g_queue_clear_full (&watch->events, (GDestroyNotify) event_free);
   g_clear_error (&watch->end);
   g_clear_object (&watch->message);
@@ -62,6 +60,20 @@ watch_unref (gpointer data)
   g_mutex_clear (&watch->lock);
   cube_remote_unref (watch->remote);
   g_free (watch);
+}
+
+/* The stream is libsoup's and closes where it was made. */
+static void
+watch_unref (gpointer data)
+{
+  RemoteWatch *watch = data;
+
+  if (!g_atomic_int_dec_and_test (&watch->ref_count))
+    return;
+  if (cube_loop_is_current (watch->remote->loop))
+    watch_free (watch);
+  else
+    cube_loop_post (watch->remote->loop, watch_free, watch, NULL);
 }
 
 /* ---- to the owner ---- */

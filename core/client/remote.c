@@ -247,6 +247,7 @@ on_answer (GObject *session, GAsyncResult *result, gpointer data)
     take_answer (exchange, body);
   else
     exchange->error = cube_remote_transport_error (exchange->remote, error);
+  g_clear_object (&exchange->message); /* here, where its session is */
   finish (exchange);
 }
 

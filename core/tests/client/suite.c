@@ -58,16 +58,16 @@ test_create_refused (Fixture *fixture)
   g_autoptr (GError) error = NULL;
   struct {
     const char *body, *ns;
-    CubeErrorCode code;
+    int http_code;
     const char *text;
   } cases[] = {
-    { "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'a','namespace':'other'}}", "default", CUBE_ERROR_BAD_REQUEST,
+    { "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'a','namespace':'other'}}", "default", 400,
       "the namespace of the provided object does not match the namespace sent on the request" },
-    { "{'apiVersion':'v2','kind':'ConfigMap','metadata':{'name':'a'}}", "default", CUBE_ERROR_BAD_REQUEST,
+    { "{'apiVersion':'v2','kind':'ConfigMap','metadata':{'name':'a'}}", "default", 400,
       "the API version in the data (v2) does not match the expected API version (v1)" },
-    { "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'a','resourceVersion':'7'}}", "default", CUBE_ERROR_UNKNOWN,
+    { "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'a','resourceVersion':'7'}}", "default", 500,
       "resourceVersion should not be set on objects to be created" },
-    { "{'apiVersion':'v1','kind':'ConfigMap','metadata':{}}", "default", CUBE_ERROR_INVALID,
+    { "{'apiVersion':'v1','kind':'ConfigMap','metadata':{}}", "default", 422,
       "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required" },
   };
 
@@ -77,7 +77,9 @@ test_create_refused (Fixture *fixture)
       g_autoptr (CubeObject) made = cube_client_create (fixture->client, maps, cases[i].ns, value, &error);
 
       g_assert_null (made);
-      assert_error (error, (gint) cases[i].code, cases[i].text);
+      g_assert_cmpint (cube_error_http_code (error), ==, cases[i].http_code);
+      g_assert_cmpstr (error->message, ==, cases[i].text);
+      g_clear_error (&error);
     }
 }
 
@@ -452,8 +454,8 @@ test_list_revisions (Fixture *fixture)
   request.resource_version = "0";
   request.revision_match = CUBE_MATCH_EXACT;
   none = cube_client_execute (fixture->client, &request, &error);
-  assert_error (error, CUBE_ERROR_INVALID,
-                "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+  g_assert_error (error, CUBE_ERROR, CUBE_ERROR_INVALID);
+  g_assert_true (g_str_has_prefix (error->message, "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch"));
 }
 
 /* ---- watch ---- */
