@@ -118,7 +118,7 @@ test_time (void)
       g_autoptr (GError) error = NULL;
       gboolean is_good = days[i] == 0 || days[i] == 1;
 
-      g_assert_cmpint (verifier_check (verifier, certificate, g_get_real_time () + days[i] * 86400 * G_USEC_PER_SEC, &user, &error), ==, is_good);
+      g_assert_cmpint (verifier_check (verifier, certificate, g_get_real_time () + (gint64) days[i] * 86400 * G_USEC_PER_SEC, &user, &error), ==, is_good);
       g_assert_true (is_good == (user != NULL));
       if (!is_good)
         g_assert_error (error, CUBE_ERROR, CUBE_ERROR_UNAUTHORIZED);
