@@ -146,7 +146,13 @@ node_container_start (NodeJob *job, CubeView container, CubeContainerKind kind)
     return FALSE;
   g_autofree char *image = node_image_ensure (job, container, &reason, &message);
   if (image == NULL)
-    return note_failure (job, name, reason, message);
+    {
+      gint64 again_us = job->again_us;
+      note_failure (job, name, reason, reason);
+      node_pod_set_reason (job->pod, name, reason, message);
+      job->again_us = again_us > 0 ? again_us : job->again_us;
+      return FALSE;
+    }
   return create_and_start (job, container, kind, image);
 }
 

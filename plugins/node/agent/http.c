@@ -126,6 +126,21 @@ read_answer (GInputStream *input, GCancellable *cancellable, guint *ret_status, 
   return TRUE;
 }
 
+/* What went wrong in the words that Kubernetes' users know. */
+static void
+set_words (GError **error, const GError *problem, const char *host, guint16 port)
+{
+  g_autofree char *address = g_strdup_printf (strchr (host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
+  if (g_error_matches (problem, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED))
+    g_set_error (error, problem->domain, problem->code, "dial tcp %s: connect: connection refused", address);
+  else if (g_error_matches (problem, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+    g_set_error (error, problem->domain, problem->code, "dial tcp %s: i/o timeout", address);
+  else if (g_error_matches (problem, G_IO_ERROR, G_IO_ERROR_HOST_UNREACHABLE))
+    g_set_error (error, problem->domain, problem->code, "dial tcp %s: connect: no route to host", address);
+  else
+    g_set_error (error, problem->domain, problem->code, "dial tcp %s: %s", address, problem->message);
+}
+
 static gboolean
 get_once (const NodeHttpRequest *request, const Target *target, guint *ret_status, char **ret_location, GString *body, GError **error)
 {
@@ -138,10 +153,20 @@ get_once (const NodeHttpRequest *request, const Target *target, guint *ret_statu
       g_socket_client_set_tls (client, TRUE);
       g_signal_connect (client, "event", G_CALLBACK (on_client_event), NULL);
     }
-  g_autoptr (GSocketConnection) connection = g_socket_client_connect_to_host (client, target->host, target->port, request->cancellable, error);
-  if (connection == NULL || !g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)), text, strlen (text), NULL, request->cancellable, error))
+  g_autoptr (GError) problem = NULL;
+  g_autoptr (GSocketConnection) connection = g_socket_client_connect_to_host (client, target->host, target->port, request->cancellable, &problem);
+  if (connection == NULL)
+    {
+      set_words (error, problem, target->host, target->port);
+      return FALSE;
+    }
+  if (!g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)), text, strlen (text), NULL, request->cancellable, error))
     return FALSE;
-  gboolean ok = read_answer (g_io_stream_get_input_stream (G_IO_STREAM (connection)), request->cancellable, ret_status, ret_location, body, error);
+  gboolean ok = read_answer (g_io_stream_get_input_stream (G_IO_STREAM (connection)), request->cancellable, ret_status, ret_location, body, &problem);
+  if (g_error_matches (problem, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+    g_set_error (error, problem->domain, problem->code, "context deadline exceeded (Client.Timeout exceeded while awaiting headers)");
+  else if (problem != NULL)
+    g_propagate_error (error, g_steal_pointer (&problem));
   g_io_stream_close (G_IO_STREAM (connection), NULL, NULL);
   return ok;
 }
@@ -239,9 +264,13 @@ node_tcp_probe (const char *host, guint16 port, gint64 timeout_us, GError **erro
   g_autoptr (GSocketClient) client = g_socket_client_new ();
   g_socket_client_set_enable_proxy (client, FALSE);
   g_socket_client_set_timeout (client, (guint) MAX (timeout_us / G_USEC_PER_SEC, 1));
-  g_autoptr (GSocketConnection) connection = g_socket_client_connect_to_host (client, host, port, NULL, error);
+  g_autoptr (GError) problem = NULL;
+  g_autoptr (GSocketConnection) connection = g_socket_client_connect_to_host (client, host, port, NULL, &problem);
   if (connection == NULL)
-    return FALSE;
+    {
+      set_words (error, problem, host, port);
+      return FALSE;
+    }
   g_io_stream_close (G_IO_STREAM (connection), NULL, NULL);
   return TRUE;
 }
