@@ -31,9 +31,11 @@ typedef struct {
   guint32 ops_size;
   const char *type;               /* "ClusterIP", "NodePort" … the Service's spec.type this adds fronts for */
   /* Appends CubeFronts to @fronts (element-type CubeFront) for @service on this node; @endpoints by port name in @port_endpoints: port index → array. The proxy
-   * calls the types a Service's type implies (a NodePort service: ClusterIP and NodePort). Pure; proxy's loop. */
+   * calls the types a Service's type implies (a NodePort service: ClusterIP and NodePort). Pure; proxy's loop. `endpoints` and the vector
+   * `allowed_sources` of an appended front are g_malloc'd and become the caller's; the strings in them stay @service's and @port_endpoints'. */
   void (*compile) (gpointer state, CubeView service, const GArray *const *port_endpoints, guint n_ports, const char *node_name, GArray *fronts);
 } CubeServiceTypeOps;
-/* Helper: of @all (element-type CubeEndpoint) those traffic under @policy ("Cluster" or "Local") goes to: ready ones, else serving and terminating ones. */
+/* Helper: of @all (element-type CubeEndpoint) those traffic under @policy ("Cluster" or "Local") goes to: ready ones, else serving and terminating ones. Empty with
+ * @ret_is_drop TRUE: there are some, but none on this node. (transfer full) (element-type CubeEndpoint) */
 CUBE_EXPORT GArray *cube_endpoints_choose (const GArray *all, const char *policy, gboolean *ret_is_drop);
 CUBE_END_DECLS
