@@ -199,8 +199,8 @@ status_done (gpointer data)
     g_clear_pointer (&pod->status, cube_value_unref); /* written again with the next look at it */
   if (pod->is_status_dirty || !ok)
     update_status (pod);
-  else if (pod->stage != NODE_POD_SYNCING)
-    dispatch (pod);
+  if (!pod->is_status_busy && pod->stage != NODE_POD_SYNCING)
+    dispatch (pod); /* it waited for the last word to be told */
   node_pod_unref (pod);
 }
 
