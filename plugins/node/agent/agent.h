@@ -268,8 +268,10 @@ void node_resources_fill (NodeAgent *agent, CubeView pod_spec, CubeView containe
 gboolean node_volumes_set_up (NodeJob *job, GError **error);
 gboolean node_volumes_tear_down (NodeAgent *agent, const char *uid, const CubeObject *object, CubeView pod, GError **error);
 gboolean node_volumes_refer_to (CubeView pod_spec, const char *kind, const char *name); /* "configMap" or "secret" */
-/* The host path of a mount's subPath, made safely. (transfer full) */
-char *node_volumes_sub_path (const char *volume_path, const char *sub_path, GError **error);
+/* A mount's subPath, opened (made if missing) without ever leaving the volume; -1 with error. */
+int node_volumes_open_sub_path (const char *volume_path, const char *sub_path, GError **error);
+/* The same bound to @target, so that nothing done to the volume later leads elsewhere. (transfer full): @target */
+char *node_volumes_mount_sub_path (const char *volume_path, const char *sub_path, const char *target, GError **error);
 
 /* ---- files.c ---- */
 char *node_files_pod_dir (NodeAgent *agent, const char *uid);

@@ -244,7 +244,7 @@ propagation (CubeView mount)
 }
 
 static gboolean
-volume_mount (NodeJob *job, CubeView mount, GHashTable *env, CubeMount *ret, NodeScratch *scratch, GError **error)
+volume_mount (NodeJob *job, CubeView mount, const char *container, guint index, GHashTable *env, CubeMount *ret, NodeScratch *scratch, GError **error)
 {
   const char *name = cube_view_string_or (cube_view_member (mount, "name"), "");
   const char *path = job->volumes != NULL ? g_hash_table_lookup (job->volumes, name) : NULL;
@@ -258,7 +258,9 @@ volume_mount (NodeJob *job, CubeView mount, GHashTable *env, CubeMount *ret, Nod
     sub_path = node_scratch_take (scratch, node_env_expand (expression, env));
   if (sub_path != NULL && *sub_path != '\0')
     {
-      path = node_scratch_take (scratch, node_volumes_sub_path (path, sub_path, error));
+      g_autofree char *pod_dir = node_files_pod_dir (job->agent, job->pod->uid);
+      g_autofree char *target = g_strdup_printf ("%s/volume-subpaths/%s/%s/%u", pod_dir, name, container, index);
+      path = node_scratch_take (scratch, node_volumes_mount_sub_path (path, sub_path, target, error));
       if (path == NULL)
         {
           g_prefix_error (error, "failed to prepare subPath for volumeMount \"%s\": ", name);
@@ -298,7 +300,7 @@ fill_mounts (NodeJob *job, CubeView container, GHashTable *env, CubeContainerCon
   config->mounts = mounts;
   for (cube_iter_init (&it, list); cube_iter_next (&it, NULL, &mount);)
     {
-      if (!volume_mount (job, mount, env, &mounts[config->n_mounts], scratch, error))
+      if (!volume_mount (job, mount, config->name, config->n_mounts, env, &mounts[config->n_mounts], scratch, error))
         return FALSE;
       has_hosts |= g_str_equal (mounts[config->n_mounts].container_path, "/etc/hosts");
       has_message |= g_str_equal (mounts[config->n_mounts].container_path, message_path);

@@ -6,6 +6,7 @@
 #include <gio/gio.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -136,8 +137,11 @@ node_volumes_tear_down (NodeAgent *agent, const char *uid, const CubeObject *obj
 {
   g_autofree char *pod_dir = node_files_pod_dir (agent, uid);
   g_autofree char *volumes_dir = g_build_filename (pod_dir, "volumes", NULL);
+  g_autofree char *sub_paths_dir = g_build_filename (pod_dir, "volume-subpaths", NULL);
   g_autoptr (GPtrArray) list = NULL;
   gboolean ok = TRUE;
+  if (g_file_test (sub_paths_dir, G_FILE_TEST_IS_DIR))
+    node_files_unmount_below (sub_paths_dir);
   if (!g_file_test (volumes_dir, G_FILE_TEST_IS_DIR))
     return TRUE;
   list = cube_registry_list (agent->registry, CUBE_VOLUME);
@@ -205,27 +209,55 @@ make_beneath (int root, const char *sub_path)
   return at;
 }
 
-char *
-node_volumes_sub_path (const char *volume_path, const char *sub_path, GError **error)
+int
+node_volumes_open_sub_path (const char *volume_path, const char *sub_path, GError **error)
 {
   g_auto (GStrv) parts = g_strsplit (sub_path, "/", -1);
   if (*sub_path == '/' || g_strv_contains ((const char *const *) parts, ".."))
     {
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "subPath \"%s\" must be relative and without \"..\"", sub_path);
-      return NULL;
+      return -1;
     }
   int root = open (volume_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   int fd = root >= 0 ? open_beneath (root, sub_path, O_PATH) : -1;
   if (fd < 0 && root >= 0 && errno == ENOENT)
     fd = make_beneath (root, sub_path);
   int code = errno;
-  g_autofree char *link = g_strdup_printf ("/proc/self/fd/%d", fd);
-  char *resolved = fd >= 0 ? g_file_read_link (link, NULL) : NULL;
-  if (fd >= 0)
-    close (fd);
   if (root >= 0)
     close (root);
-  if (resolved == NULL)
+  if (fd < 0)
     g_set_error (error, G_IO_ERROR, g_io_error_from_errno (code), "subPath \"%s\": %s", sub_path, g_strerror (code));
-  return resolved;
+  return fd;
+}
+
+/* The place the sub-path is bound to: a directory or a file, as what it is of. */
+static gboolean
+make_target (const char *target, gboolean is_dir)
+{
+  g_autofree char *parent = g_path_get_dirname (target);
+  if (g_mkdir_with_parents (parent, 0750) != 0)
+    return FALSE;
+  while (umount2 (target, UMOUNT_NOFOLLOW | MNT_DETACH) == 0)
+    ; /* of the container before */
+  if (is_dir)
+    return mkdir (target, 0750) == 0 || errno == EEXIST;
+  int fd = open (target, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+  if (fd >= 0)
+    close (fd);
+  return fd >= 0;
+}
+
+char *
+node_volumes_mount_sub_path (const char *volume_path, const char *sub_path, const char *target, GError **error)
+{
+  struct stat st;
+  int fd = node_volumes_open_sub_path (volume_path, sub_path, error);
+  if (fd < 0)
+    return NULL;
+  g_autofree char *source = g_strdup_printf ("/proc/self/fd/%d", fd);
+  gboolean ok = fstat (fd, &st) == 0 && make_target (target, S_ISDIR (st.st_mode)) && mount (source, target, NULL, MS_BIND | MS_REC, NULL) == 0;
+  if (!ok)
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "subPath \"%s\": cannot be bound to %s: %s", sub_path, target, g_strerror (errno));
+  close (fd);
+  return ok ? g_strdup (target) : NULL;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The agent's state machine: a whole control plane's core in one thread on a virtual clock, with a runtime that does what it is told. */
 #include "fake-runtime.h"
-#include "fixture.h"
 
 #include <cube/node.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <tests/client/fixture.h>
 
 extern const CubePluginDescriptor cube_plugin_node_agent;
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Volumes on a real file system; what needs mounts runs only as root. */
-#include "fixture.h"
 
 #include <cube/node.h>
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <tests/client/fixture.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
