@@ -89,6 +89,13 @@ all (Bench *bench)
   cube_schema_validate_create (bench->pods, cube_value_root (ready), errors);
 }
 
+static void
+manage (Bench *bench)
+{
+  g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (bench->ready));
+  cube_schema_update_managed (bench->pods, "", cube_builder_root (builder), cube_view_none (), "kubectl", "2026-01-02T03:04:05Z");
+}
+
 int
 main (void)
 {
@@ -104,6 +111,7 @@ main (void)
   g_print ("decode %.2f us\n", measure_us (decode, &bench));
   g_print ("decode-default-strategy %.2f us\n", measure_us (prepare, &bench));
   g_print ("validate %.2f us\n", measure_us (validate, &bench));
+  g_print ("managed-fields %.2f us\n", measure_us (manage, &bench));
   g_print ("decode-default-strategy-pack-validate %.2f us\n", total = measure_us (all, &bench));
   cube_value_unref (bench.given);
   cube_value_unref (bench.ready);
