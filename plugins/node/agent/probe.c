@@ -3,6 +3,8 @@
 #include "agent.h"
 #include <string.h>
 
+#define EARLY_US (50 * 1000)
+
 typedef enum { PROBE_LIVENESS, PROBE_READINESS, PROBE_STARTUP, PROBE_N } ProbeKind;
 static const char *const fields[] = { "livenessProbe", "readinessProbe", "startupProbe" };
 static const char *const titles[] = { "Liveness", "Readiness", "Startup" };
@@ -21,6 +23,7 @@ typedef struct {
   gint64 started_us;
   gboolean has_startup;
   CubeTimer *timer;
+  guint n_early;            /* tries before the first period was over */
   gboolean is_busy, is_removed, is_held;
   ProbeResult settled;      /* what counts */
   ProbeResult run;          /* the kind of the current run */
@@ -196,6 +199,15 @@ period_us (const Worker *worker)
   return MAX (cube_view_get_int (probe_of (worker), 10, "periodSeconds"), 1) * G_USEC_PER_SEC;
 }
 
+/* A service that listens a moment after its start is asked again soon, not a period later; nothing is told of these tries. */
+static gboolean
+is_early (const Worker *worker)
+{
+  CubeView probe = probe_of (worker);
+  return worker->kind == PROBE_READINESS && worker->answer == RESULT_FAILURE && worker->settled == RESULT_FAILURE && !cube_view_exists (cube_view_member (probe, "exec"))
+         && (EARLY_US << worker->n_early) < period_us (worker);
+}
+
 static void
 tell (Worker *worker)
 {
@@ -235,16 +247,20 @@ ask_done (gpointer data)
   static const char *const results[] = { "unknown", "successful", "successful", "failed" };
   g_autofree char *labels = g_strdup_printf ("probe_type=\"%s\",result=\"%s\",container=\"%s\",pod=\"%s\",namespace=\"%s\",pod_uid=\"%s\"", titles[worker->kind], results[worker->answer], worker->container,
                                              worker->pod->name, worker->pod->ns, worker->pod->uid);
+  gint64 early_us = 0;
   worker->is_busy = FALSE;
   worker->prober->n_busy--;
   if (!worker->is_removed && !worker->prober->agent->is_stopping)
     {
       cube_metric_add ("prober_probe_total", labels, 1);
-      tell (worker);
+      if (is_early (worker))
+        early_us = (gint64) EARLY_US << worker->n_early++;
+      else
+        tell (worker);
       settle (worker);
     }
   if (!worker->is_removed && !worker->is_held && !worker->prober->agent->is_stopping)
-    arm (worker, period_us (worker));
+    arm (worker, early_us > 0 ? early_us : period_us (worker));
   worker_unref (worker);
 }
 
