@@ -14,7 +14,7 @@ typedef struct { const char *protocol, *host_ip; gint32 port; } CubeHostPort;
 typedef struct {
   guint32 struct_size;
   CubeObject *object;
-  CubeView view, spec;                 /* parsed, valid as long as the struct */
+  CubeView view, spec;                 /* parsed, valid as long as the struct; of a pod on a node: those of a pod of the same class */
   const char *ns, *name, *uid, *scheduler_name;
   gint32 priority;
   gint64 cpu_millis, memory_bytes, ephemeral_bytes;   /* effective requests */
@@ -110,11 +110,14 @@ typedef struct {
 
 #define CUBE_BIND_PLUGIN "cube.scheduler.Bind"
 #define CUBE_BIND_VERSION 1
+typedef void (*CubeBindDone) (GError *error /* (transfer full) NULL = bound */, gpointer data);
 typedef struct {
   guint32 ops_size;
   CubeFit (*pre_bind) (gpointer state, const CubePodInfo *pod, const char *node_name, char **ret_reason); /* (nullable) on a worker; may block */
   CubeFit (*bind) (gpointer state, const CubePodInfo *pod, const char *node_name, GError **error);        /* (nullable) on a worker; SKIP = the next one's */
   void (*post_bind) (gpointer state, const CubePodInfo *pod, const char *node_name);                      /* (nullable) on the loop */
+  /* (nullable) Instead of bind, which is not called then: begins to bind on the loop, must not block. @pod lives until @done has run on the loop. */
+  void (*bind_async) (gpointer state, const CubePodInfo *pod, const char *node_name, CubeLoop *loop, CubeBindDone done, gpointer data);
 } CubeBindOps;
 
 #define CUBE_POST_FILTER_PLUGIN "cube.scheduler.PostFilter"
