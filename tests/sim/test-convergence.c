@@ -183,12 +183,11 @@ run_seed (guint64 seed)
   for (guint i = 0; i < run.cluster.n_nodes; i++)
     if (run.is_down[i])
       set_node (&run, i, FALSE);
-  for (gint64 left = SETTLE_US; left > 0; left -= G_USEC_PER_SEC)
+  check (&run);
+  for (gint64 left = SETTLE_US; left > 0 && problem != NULL; left -= G_USEC_PER_SEC)
     {
       sim_cluster_run (&run.cluster, G_USEC_PER_SEC);
       check (&run);
-      if (problem == NULL)
-        break;
     }
   return sim_disk_digest (run.cluster.disk);
 }
