@@ -7,6 +7,7 @@
 #define MAX_JOBS 40
 #define HOUSEKEEPING_US (60 * G_USEC_PER_SEC)
 #define ROTATION_US (10 * G_USEC_PER_SEC)
+#define GUESTS_US (5 * G_USEC_PER_SEC)
 #define STOP_WAIT_US (20 * G_USEC_PER_SEC)
 
 /* ---- a bounded number of blocking jobs ---- */
@@ -52,6 +53,49 @@ node_agent_run (NodeAgent *agent, CubeTask work, CubeTask done, gpointer data)
   *job = (Job){ agent, work, done, data };
   g_queue_push_tail (&agent->waiting_jobs, job);
   run_next (agent);
+}
+
+/* ---- guests ---- */
+
+gboolean
+node_agent_enter (NodeAgent *agent, GError **error)
+{
+  g_mutex_lock (&agent->lock);
+  gboolean is_open = agent->is_open;
+  agent->n_guests += is_open;
+  g_mutex_unlock (&agent->lock);
+  if (!is_open)
+    g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "the agent of this node does not run");
+  return is_open;
+}
+
+void
+node_agent_leave (NodeAgent *agent)
+{
+  g_mutex_lock (&agent->lock);
+  agent->n_guests--;
+  g_cond_broadcast (&agent->changed);
+  g_mutex_unlock (&agent->lock);
+}
+
+static void
+let_in (NodeAgent *agent, gboolean is_open)
+{
+  g_mutex_lock (&agent->lock);
+  agent->is_open = is_open;
+  g_mutex_unlock (&agent->lock);
+}
+
+static void
+wait_for_guests (NodeAgent *agent)
+{
+  gint64 until = cube_context_monotonic_us (agent->context) + GUESTS_US;
+  g_mutex_lock (&agent->lock);
+  while (agent->n_guests > 0 && !cube_context_is_simulated (agent->context) && g_cond_wait_until (&agent->changed, &agent->lock, until))
+    ;
+  if (agent->n_guests > 0)
+    g_warning ("%u callers have not left the node's agent", agent->n_guests);
+  g_mutex_unlock (&agent->lock);
 }
 
 /* ---- small things ---- */
@@ -387,6 +431,7 @@ agent_start (gpointer state, GError **error)
   agent->prober = node_prober_new (agent);
   agent->runtime_watch = cube_registry_watch (agent->registry, CUBE_RUNTIME, agent->loop, runtime_replaced, agent);
   agent->is_component_running = TRUE;
+  let_in (agent, TRUE);
   cube_loop_post (agent->loop, start_on_loop, agent, NULL);
   return TRUE;
 }
@@ -544,9 +589,11 @@ agent_stop (gpointer state)
     return;
   g_autofree char *teardown = cube_context_fact (agent->context, "teardown");
   agent->is_component_running = FALSE;
+  let_in (agent, FALSE);
   g_clear_pointer (&agent->runtime_watch, cube_registry_unwatch);
   node_observed_stop (agent->observed);
   wait_until_idle (agent);
+  wait_for_guests (agent);
   if (g_strcmp0 (teardown, "true") == 0)
     tear_down (agent);
   free_parts (agent);
@@ -582,6 +629,7 @@ agent_load (CubeContext *context, gpointer *ret_state, GError **error)
   const char *name = cube_context_node_name (context);
   agent->context = context;
   g_mutex_init (&agent->lock);
+  g_cond_init (&agent->changed);
   g_queue_init (&agent->waiting_jobs);
   impls[1].interface = name != NULL && is_wanted (agent) ? CUBE_NODE_AGENT : NULL;
   impls[1].id = name != NULL ? g_intern_string (name) : "node";
@@ -596,6 +644,7 @@ agent_unload (gpointer state)
   agent_stop (agent);
   g_free (agent->runtime_name);
   g_mutex_clear (&agent->lock);
+  g_cond_clear (&agent->changed);
   g_free (agent);
 }
 

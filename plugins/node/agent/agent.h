@@ -128,6 +128,9 @@ struct _NodeAgent {
   char *node_name, *owner, *pods_dir, *logs_dir, *cluster_domain, *cluster_dns;
   char *runtime_name;       /* "containerd"; under lock */
   GMutex lock;
+  GCond changed;            /* n_guests */
+  guint n_guests;           /* calls from outside and followed logs; under lock */
+  gboolean is_open;         /* guests may come; under lock */
   NodeMachine *machine;     /* fixed at start */
   NodeObserved *observed;
   NodeRegistration *registration;
@@ -141,6 +144,9 @@ struct _NodeAgent {
   CubeTimer *housekeeping, *rotation;
   gint64 started_us;
 };
+/* Whoever comes from another thread is let in, or not any more; the parts stand until the last has left. */
+gboolean node_agent_enter (NodeAgent *agent, GError **error);
+void node_agent_leave (NodeAgent *agent);
 /* A bounded number of these at once, the rest wait their turn. Loop. */
 void node_agent_run (NodeAgent *agent, CubeTask work, CubeTask done, gpointer data);
 const CubeResource *node_agent_resource (NodeAgent *agent, const char *api_version, const char *resource);
@@ -311,8 +317,5 @@ gboolean node_admit (NodeAgent *agent, NodePod *pod, const char **ret_reason, ch
 extern const CubeNodeAgentOps node_agent_ops;
 gboolean node_logs_open (NodeAgent *agent, const char *path, const CubeLogOptions *options, gboolean (*is_running) (gpointer data), gpointer data, GDestroyNotify destroy,
                          const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error);
-gboolean node_stream_logs (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const CubeLogOptions *options, const CubeStreamSinkOps *sink_ops,
-                           gpointer sink, CubeStream *ret_stream, GError **error);
 char *node_logs_tail (const char *path, guint max_lines, gsize max_bytes); /* of a CRI log, text only; (transfer full) (nullable) */
 void node_rotate_logs (NodeAgent *agent, const NodeRuntime *runtime); /* blocking */
-CubeValue *node_stats_summary (gpointer state, GError **error);

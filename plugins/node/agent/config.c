@@ -28,7 +28,8 @@ static const CubePair *
 end_pairs (GArray *pairs, NodeScratch *scratch)
 {
   CubePair *list = node_scratch_alloc (scratch, (pairs->len + 1) * sizeof *list);
-  memcpy (list, pairs->data, pairs->len * sizeof *list);
+  if (pairs->len > 0)
+    memcpy (list, pairs->data, pairs->len * sizeof *list);
   g_array_unref (pairs);
   return list;
 }

@@ -12,6 +12,7 @@ static void
 watched_free (gpointer data)
 {
   Watched *watched = data;
+  node_agent_leave (watched->agent);
   g_free (watched->uid);
   g_free (watched->id);
   g_free (watched);
@@ -41,11 +42,6 @@ is_watched_running (gpointer data)
 static CubeValue *
 get_pod (NodeAgent *agent, const char *ns, const char *name, const char *uid, GError **error)
 {
-  if (!agent->is_component_running)
-    {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "the agent of this node does not run");
-      return NULL;
-    }
   g_autoptr (CubeObject) object = cube_client_get (agent->client, node_agent_resource (agent, "v1", "pods"), ns, name, error);
   if (object == NULL)
     return NULL;
@@ -116,8 +112,8 @@ log_id (CubeView pod, const char *name, gboolean previous, GError **error)
   return NULL;
 }
 
-gboolean
-node_stream_logs (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const CubeLogOptions *options, const CubeStreamSinkOps *sink_ops, gpointer sink,
+static gboolean
+open_logs (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const CubeLogOptions *options, const CubeStreamSinkOps *sink_ops, gpointer sink,
                   CubeStream *ret_stream, GError **error)
 {
   NodeAgent *agent = state;
@@ -135,6 +131,8 @@ node_stream_logs (gpointer state, const char *ns, const char *pod, const char *u
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "unable to retrieve container logs for containerd://%s", id);
       return FALSE;
     }
+  if (!node_agent_enter (agent, error)) /* once more, for as long as the log is open */
+    return FALSE;
   Watched *watched = g_new0 (Watched, 1);
   *watched = (Watched){ agent, g_strdup (pod_uid), g_strdup (id) };
   return node_logs_open (agent, found->status->log_path, options, is_watched_running, watched, watched_free, sink_ops, sink, ret_stream, error);
@@ -157,7 +155,7 @@ running_id (NodeAgent *agent, const char *ns, const char *pod, const char *uid, 
 }
 
 static gboolean
-stream_exec (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const char *const *command, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty,
+open_exec (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const char *const *command, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty,
              const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
 {
   NodeAgent *agent = state;
@@ -168,7 +166,7 @@ stream_exec (gpointer state, const char *ns, const char *pod, const char *uid, c
 }
 
 static gboolean
-stream_attach (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty,
+open_attach (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty,
                const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
 {
   NodeAgent *agent = state;
@@ -178,7 +176,7 @@ stream_attach (gpointer state, const char *ns, const char *pod, const char *uid,
 }
 
 static gboolean
-stream_port_forward (gpointer state, const char *ns, const char *pod, const char *uid, const guint16 *ports, guint n_ports, const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream,
+open_port_forward (gpointer state, const char *ns, const char *pod, const char *uid, const guint16 *ports, guint n_ports, const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream,
                      GError **error)
 {
   NodeAgent *agent = state;
@@ -231,17 +229,12 @@ pod_entry (CubeMut *pods, GHashTable *entries, const CubeStats *stats)
   return entry;
 }
 
-CubeValue *
-node_stats_summary (gpointer state, GError **error)
+static CubeValue *
+make_summary (NodeAgent *agent, GError **error)
 {
-  NodeAgent *agent = state;
   g_auto (NodeRuntime) runtime = { 0 };
-  if (!agent->is_component_running || !node_runtime_open (agent, &runtime, error))
-    {
-      if (error != NULL && *error == NULL)
-        g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "the agent of this node does not run");
-      return NULL;
-    }
+  if (!node_runtime_open (agent, &runtime, error))
+    return NULL;
   g_autoptr (GPtrArray) list = runtime.ops->list_stats (runtime.state, error);
   if (list == NULL)
     return NULL;
@@ -266,5 +259,61 @@ node_stats_summary (gpointer state, GError **error)
   return cube_builder_end (builder);
 }
 
-const CubeNodeAgentOps node_agent_ops = { .ops_size = sizeof node_agent_ops, .logs = node_stream_logs, .exec = stream_exec, .attach = stream_attach, .port_forward = stream_port_forward,
-                                          .stats_summary = node_stats_summary };
+/* ---- the door ---- */
+
+static gboolean
+stream_logs (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const CubeLogOptions *options, const CubeStreamSinkOps *sink_ops, gpointer sink,
+             CubeStream *ret_stream, GError **error)
+{
+  if (!node_agent_enter (state, error))
+    return FALSE;
+  gboolean ok = open_logs (state, ns, pod, uid, container, options, sink_ops, sink, ret_stream, error);
+  node_agent_leave (state);
+  return ok;
+}
+
+static gboolean
+stream_exec (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const char *const *command, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty,
+             const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
+{
+  if (!node_agent_enter (state, error))
+    return FALSE;
+  gboolean ok = open_exec (state, ns, pod, uid, container, command, has_stdin, has_stdout, has_stderr, tty, sink_ops, sink, ret_stream, error);
+  node_agent_leave (state);
+  return ok;
+}
+
+static gboolean
+stream_attach (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty,
+               const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
+{
+  if (!node_agent_enter (state, error))
+    return FALSE;
+  gboolean ok = open_attach (state, ns, pod, uid, container, has_stdin, has_stdout, has_stderr, tty, sink_ops, sink, ret_stream, error);
+  node_agent_leave (state);
+  return ok;
+}
+
+static gboolean
+stream_port_forward (gpointer state, const char *ns, const char *pod, const char *uid, const guint16 *ports, guint n_ports, const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream,
+                     GError **error)
+{
+  if (!node_agent_enter (state, error))
+    return FALSE;
+  gboolean ok = open_port_forward (state, ns, pod, uid, ports, n_ports, sink_ops, sink, ret_stream, error);
+  node_agent_leave (state);
+  return ok;
+}
+
+static CubeValue *
+stats_summary (gpointer state, GError **error)
+{
+  if (!node_agent_enter (state, error))
+    return NULL;
+  CubeValue *summary = make_summary (state, error);
+  node_agent_leave (state);
+  return summary;
+}
+
+const CubeNodeAgentOps node_agent_ops = { .ops_size = sizeof node_agent_ops, .logs = stream_logs, .exec = stream_exec, .attach = stream_attach, .port_forward = stream_port_forward,
+                                          .stats_summary = stats_summary };
