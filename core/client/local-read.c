@@ -407,8 +407,8 @@ answer_expired_token (CubeCall *call, const Token *token)
     "continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects "
     "that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.");
 
-  /* The fresh token travels as Status.metadata.continue: the front end takes it from the cause of this name. */
-  cube_error_add_cause (error, "continue", NULL, "%s", fresh);
+  if (cube_error_get_details (error) != NULL)
+    cube_error_get_details (error)->continue_token = g_steal_pointer (&fresh);
   return cube_call_fail (call, error);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Watches over the bus: a cursor in the resource's ring, seen through selectors and in the asked version. */
 #include "local-private.h"
+#include <store/index.h>
 
 #define BOOKMARK_EVERY_US (60 * G_USEC_PER_SEC)
 #define MIN_TIMEOUT_US (1800 * G_USEC_PER_SEC)
@@ -13,6 +14,8 @@ typedef struct {
   const CubeResource *resource, *storage;
   char *ns;                        /* NULL = all */
   CubeSelector *labels, *fields;
+  const char *node;                /* pods of one node only: told from the bytes, nothing is parsed. Of fields; NULL = not so */
+  gboolean is_node_all;            /* … and that is all fields ask for */
   CubeLoop *loop;
   CubeTask ready;
   gpointer data;
@@ -27,11 +30,47 @@ typedef struct {
   CubeTimer *timer, *kick; /* kick: tells the owner of the initial events */
 } LocalWatch;
 
+/* Every node's agent watches all pods for its own: a pod's change must cost each of the others next to nothing. */
+static gboolean
+is_on_node (LocalWatch *watch, CubeObject *object)
+{
+  gsize length, name_length;
+  const char *json = cube_object_json (object, &length), *name;
+
+  if (!cube_extract_node_name (json, length, &name, &name_length))
+    return FALSE;
+  return strlen (watch->node) == name_length && memcmp (watch->node, name, name_length) == 0;
+}
+
+static gboolean
+count_requirement (const char *key, const char *op, const char *const *values, gpointer data)
+{
+  (*(guint *) data)++;
+  return TRUE;
+}
+
+static void
+note_node (LocalWatch *watch)
+{
+  const char *node = watch->fields != NULL && g_str_equal (watch->storage->key, "/pods") ? cube_selector_requires (watch->fields, "spec.nodeName") : NULL;
+  guint requirements = 0;
+
+  if (node == NULL || *node == '\0' || cube_name_check_dns1123_subdomain (node) != NULL)
+    return;
+  watch->node = node;
+  cube_selector_visit (watch->fields, count_requirement, &requirements);
+  watch->is_node_all = requirements == 1;
+}
+
 static gboolean
 is_in_view (LocalWatch *watch, CubeObject *object)
 {
   if (watch->ns != NULL && !g_str_equal (cube_object_namespace (object), watch->ns))
     return FALSE;
+  if (watch->node != NULL && !is_on_node (watch, object))
+    return FALSE;
+  if (watch->is_node_all)
+    return watch->labels == NULL || cube_selector_matches_object (watch->labels, object);
   return cube_local_matches (watch->storage, watch->labels, watch->fields, object);
 }
 
@@ -317,6 +356,7 @@ cube_local_watch (CubeClient *client, const CubeRequest *request, CubeLoop *loop
   watch->ns = watch->resource->is_namespaced && request->ns != NULL && *request->ns != '\0' ? g_strdup (request->ns) : NULL;
   watch->labels = cube_selector_is_everything (request->labels) ? NULL : cube_selector_ref ((CubeSelector *) request->labels);
   watch->fields = cube_selector_is_everything (request->fields) ? NULL : cube_selector_ref ((CubeSelector *) request->fields);
+  note_node (watch);
   watch->loop = loop;
   watch->ready = ready;
   watch->data = data;

@@ -39,6 +39,7 @@ cube_error_private_copy (const CubeErrorPrivate *from, CubeErrorPrivate *to)
   to->name = g_strdup (from->name);
   to->uid = g_strdup (from->uid);
   to->retry_after_s = from->retry_after_s;
+  to->continue_token = g_strdup (from->continue_token);
   if (from->causes == NULL)
     return;
   to->causes = g_ptr_array_new_full (from->causes->len, cause_free);
@@ -55,6 +56,7 @@ cube_error_private_clear (CubeErrorPrivate *details)
   g_clear_pointer (&details->kind, g_free);
   g_clear_pointer (&details->name, g_free);
   g_clear_pointer (&details->uid, g_free);
+  g_clear_pointer (&details->continue_token, g_free);
   g_clear_pointer (&details->causes, g_ptr_array_unref);
 }
 
@@ -247,7 +249,7 @@ cube_error_to_status (const GError *error)
   const CubeErrorDetails *details = cube_error_get_details (error);
   cube_mut_set_string (status, "kind", "Status");
   cube_mut_set_string (status, "apiVersion", "v1");
-  cube_mut_set_object (status, "metadata");
+  set_unless_empty (cube_mut_set_object (status, "metadata"), "continue", details != NULL ? details->continue_token : NULL);
   cube_mut_set_string (status, "status", "Failure");
   set_unless_empty (status, "message", error->message);
   set_unless_empty (status, "reason", cube_error_reason (error));
@@ -269,6 +271,7 @@ cube_error_from_status (const CubeValue *status, int http_code)
   CubeErrorDetails *details = cube_error_get_details (error);
   cube_error_set_object (error, cube_view_get_string (from, "group"), cube_view_get_string (from, "kind"), cube_view_get_string (from, "name"));
   set_text (&details->uid, cube_view_get_string (from, "uid"));
+  set_text (&details->continue_token, cube_view_get_string (view, "metadata", "continue"));
   details->retry_after_s = (gint32) CLAMP (cube_view_get_int (from, 0, "retryAfterSeconds"), 0, G_MAXINT32);
   CubeIter iter;
   for (cube_iter_init (&iter, causes); cube_iter_next (&iter, NULL, &entry);)

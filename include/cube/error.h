@@ -46,6 +46,7 @@ typedef struct {
   char *name, *uid;
   gint32 retry_after_s; /* 0 = none */
   GPtrArray *causes;    /* (element-type CubeCause) (nullable) */
+  char *continue_token; /* Status.metadata.continue: of an expired continue token, a fresh one; NULL = none */
 } CubeErrorDetails;
 
 /* Details carried by @error; NULL if it is of another domain. (transfer none) Valid as long as @error. */

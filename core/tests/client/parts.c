@@ -83,6 +83,57 @@ test_informer_gap (void)
   fixture_clear (&fixture);
 }
 
+/* ---- a page too late ---- */
+
+static void
+test_expired_page (void)
+{
+  Fixture fixture;
+  CubeRequest request = CUBE_REQUEST_INIT;
+  g_autoptr (CubeResponse) first = NULL, late = NULL, rest = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *fresh = NULL;
+
+  fixture_init (&fixture, TRUE, 16);
+  for (guint i = 0; i < 6; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("m%u", i);
+
+      cube_object_unref (create_config_map (&fixture, name, "x"));
+    }
+  request.verb = CUBE_VERB_LIST;
+  request.resource = resource (&fixture, "v1", "configmaps");
+  request.limit = 4;
+  first = execute (&fixture, &request);
+  /* The kept image ages out, and the history moves on. */
+  fixture_run (&fixture, G_GINT64_CONSTANT (20) * 60 * G_USEC_PER_SEC);
+  for (guint i = 0; i < 5000; i++)
+    {
+      g_autoptr (CubeValue) patch = json ("{'data':{'key':'%u'}}", i);
+
+      cube_object_unref (cube_client_patch (fixture.client, request.resource, NULL, "default", "m5", CUBE_PATCH_MERGE, patch, NULL));
+    }
+  {
+    CubeRequest other = CUBE_REQUEST_INIT; /* keeping another image lets the store look at the ages */
+    g_autoptr (CubeResponse) page = NULL;
+
+    other.verb = CUBE_VERB_LIST;
+    other.resource = request.resource;
+    other.limit = 1;
+    page = execute (&fixture, &other);
+  }
+  request.continue_token = first->continue_token;
+  late = cube_client_execute (fixture.client, &request, &error);
+  g_assert_error (error, CUBE_ERROR, CUBE_ERROR_EXPIRED);
+  fresh = g_strdup (cube_error_get_details (error)->continue_token);
+  g_assert_nonnull (fresh);
+  request.continue_token = fresh;
+  rest = execute (&fixture, &request);
+  g_assert_cmpuint (rest->objects->len, ==, 2);
+  g_assert_cmpstr (cube_object_name (rest->objects->pdata[0]), ==, "m4");
+  fixture_clear (&fixture);
+}
+
 /* ---- election ---- */
 
 typedef struct {
@@ -330,6 +381,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/client/informer/changes", test_informer);
   g_test_add_func ("/client/informer/gap", test_informer_gap);
+  g_test_add_func ("/client/expired-page", test_expired_page);
   g_test_add_func ("/client/election", test_election);
   g_test_add_func ("/client/recorder/repeats", test_recorder);
   g_test_add_func ("/client/recorder/flood", test_recorder_flood);

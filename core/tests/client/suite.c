@@ -234,6 +234,34 @@ test_apply (Fixture *fixture)
   g_assert_cmpuint (cube_object_revision (same->object), ==, cube_object_revision (created->object));
 }
 
+static void
+test_apply_conflict (Fixture *fixture)
+{
+  g_autoptr (CubeValue) one = json ("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'map'},'data':{'key':'one'}}");
+  g_autoptr (CubeValue) two = json ("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'map'},'data':{'key':'two'}}");
+  CubeRequest request = CUBE_REQUEST_INIT;
+  g_autoptr (CubeResponse) created = NULL, refused = NULL, forced = NULL;
+  g_autoptr (GError) error = NULL;
+  char buffer[64];
+
+  request.verb = CUBE_VERB_PATCH;
+  request.patch_type = CUBE_PATCH_APPLY;
+  request.resource = resource (fixture, "v1", "configmaps");
+  request.ns = "default";
+  request.name = "map";
+  request.field_manager = "alice";
+  request.body = one;
+  created = execute (fixture, &request);
+  request.field_manager = "bob";
+  request.body = two;
+  refused = cube_client_execute (fixture->client, &request, &error);
+  g_assert_error (error, CUBE_ERROR, CUBE_ERROR_CONFLICT);
+  g_assert_nonnull (strstr (error->message, "Apply failed with 1 conflict: conflict with \"alice\""));
+  request.force = TRUE;
+  forced = execute (fixture, &request);
+  g_assert_cmpstr (data_key (forced->object, buffer), ==, "two");
+}
+
 /* ---- delete ---- */
 
 static void
@@ -587,6 +615,30 @@ test_watch_resume (Fixture *fixture)
   watch_end (&watched);
 }
 
+static void
+test_watch_node (Fixture *fixture)
+{
+  g_autoptr (CubeSelector) selector = cube_selector_parse_fields ("spec.nodeName=node-1", NULL);
+  CubeRequest request = CUBE_REQUEST_INIT;
+  g_autoptr (GError) error = NULL;
+  Watched watched;
+
+  request.resource = resource (fixture, "v1", "pods");
+  request.fields = selector;
+  watch_start (fixture, &watched, &request);
+  cube_object_unref (create_pod (fixture, "a", ""));
+  cube_object_unref (create_pod (fixture, "b", ""));
+  bind (fixture, "a", "node-1", &error);
+  g_assert_no_error (error);
+  bind (fixture, "b", "node-2", &error);
+  g_assert_no_error (error);
+  put_label (fixture, "b", "'x'");
+  put_label (fixture, "a", "'x'");
+  g_assert_true (cube_client_delete (fixture->client, request.resource, "default", "a", NULL, 0, CUBE_PROPAGATION_DEFAULT, NULL));
+  watch_expect (fixture, &watched, "+a ~a -a ");
+  watch_end (&watched);
+}
+
 static gboolean
 has_ended (gpointer data)
 {
@@ -839,6 +891,8 @@ suite_add (const char *prefix, BackInit init, BackClear clear)
     { "dry-run", test_dry_run },
     { "patch", test_patch },
     { "apply", test_apply },
+    { "apply-conflict", test_apply_conflict },
+    { "watch-node", test_watch_node },
     { "delete", test_delete },
     { "finalizers", test_finalizers },
     { "pod-life", test_pod_life },
