@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layout.h"
 
-#define READY_CHAINS 16 /* made at once; others when a front needs them */
-
 static const char *const set_names[N_SETS] = {
   "vip-fronts", "vip-endpoints", "vip-slots", "vip-ids", "vip-reject", "port-fronts", "port-endpoints", "port-slots", "port-ids", "port-reject",
   "hairpin", "cluster-ips", "vip-guarded", "vip-allowed",
 };
 static const char *const prefixes[] = { "vip", "port" };
 static const char *const keys[] = { "ip daddr . meta l4proto . th dport", "meta l4proto . th dport" };
+static const char *const types[] = { "ipv4_addr . inet_proto . inet_service", "inet_proto . inet_service" };
+/* The same bytes; rules added later than such a map are refused when it is described by `th` (nft 1.0.6). */
+static const char *const indexed[] = { "ip daddr . meta l4proto . tcp dport . numgen random mod 65536", "meta l4proto . tcp dport . numgen random mod 65536" };
 
 const char *
 layout_set_name (guint set)
@@ -110,19 +111,19 @@ append_sets (GString *text)
 {
   for (guint plane = 0; plane < 2; plane++)
     {
-      const char *prefix = prefixes[plane], *key = keys[plane];
+      const char *prefix = prefixes[plane], *type = types[plane];
 
-      g_string_append_printf (text, "  map %s-fronts { typeof %s : verdict; }\n", prefix, key);
-      g_string_append_printf (text, "  map %s-endpoints { typeof %s . numgen random mod 65536 : ip daddr . th dport; }\n", prefix, key);
-      g_string_append_printf (text, "  map %s-slots { typeof %s . numgen random mod 65536 : meta mark; }\n", prefix, key);
-      g_string_append_printf (text, "  map %s-ids { typeof %s . meta mark : ip daddr . th dport; }\n", prefix, key);
-      g_string_append_printf (text, "  map %s-affinity { typeof ip saddr . %s : meta mark; flags dynamic,timeout; size 1048576; }\n", prefix, key);
-      g_string_append_printf (text, "  set %s-reject { typeof %s; }\n", prefix, key);
+      g_string_append_printf (text, "  map %s-fronts { type %s : verdict; }\n", prefix, type);
+      g_string_append_printf (text, "  map %s-endpoints { typeof %s : ip daddr . tcp dport; }\n", prefix, indexed[plane]);
+      g_string_append_printf (text, "  map %s-slots { typeof %s : meta mark; }\n", prefix, indexed[plane]);
+      g_string_append_printf (text, "  map %s-ids { type %s . mark : ipv4_addr . inet_service; }\n", prefix, type);
+      g_string_append_printf (text, "  map %s-affinity { type ipv4_addr . %s : mark; flags dynamic,timeout; size 1048576; }\n", prefix, type);
+      g_string_append_printf (text, "  set %s-reject { type %s; }\n", prefix, type);
     }
   g_string_append (text, "  set hairpin { type ipv4_addr . ipv4_addr; }\n"
                          "  set cluster-ips { type ipv4_addr; }\n"
-                         "  set vip-guarded { typeof ip daddr . meta l4proto . th dport; }\n"
-                         "  set vip-allowed { typeof ip daddr . meta l4proto . th dport . ip saddr; flags interval; }\n"
+                         "  set vip-guarded { type ipv4_addr . inet_proto . inet_service; }\n"
+                         "  set vip-allowed { type ipv4_addr . inet_proto . inet_service . ipv4_addr; flags interval; }\n"
                          "  set pod-cidrs { type ipv4_addr; flags interval; auto-merge; }\n");
 }
 
@@ -150,13 +151,13 @@ append_nat (GString *text, const Layout *layout)
 static void
 append_filter (GString *text, const Layout *layout)
 {
-  g_string_append (text, "  chain reject { meta l4proto tcp reject with tcp reset\n    reject with icmp type port-unreachable\n  }\n"
-                         "  chain check {\n"
-                         "    ip daddr . meta l4proto . th dport @vip-reject goto reject\n"
-                         "    ip daddr @cluster-ips goto reject\n");
+  g_string_append (text, "  chain refuse { meta l4proto tcp reject with tcp reset\n    reject with icmp type port-unreachable\n  }\n"
+                         "  chain new-packets {\n"
+                         "    ip daddr . meta l4proto . th dport @vip-reject goto refuse\n"
+                         "    ip daddr @cluster-ips goto refuse\n");
   if (layout->service_cidr != NULL)
     g_string_append_printf (text, "    ip daddr %s drop\n", layout->service_cidr);
-  g_string_append (text, "    ip daddr != 127.0.0.0/8 fib daddr type local meta l4proto . th dport @port-reject goto reject\n  }\n");
+  g_string_append (text, "    ip daddr != 127.0.0.0/8 fib daddr type local meta l4proto . th dport @port-reject goto refuse\n  }\n");
   for (guint i = 0; i < 2; i++)
     {
       const char *hook = i == 0 ? "prerouting" : "output";
@@ -164,7 +165,7 @@ append_filter (GString *text, const Layout *layout)
       g_string_append_printf (text,
                               "  chain filter-%s { type filter hook %s priority -99;\n"
                               "    meta mark and 0xff000000 == 0x%x meta mark set meta mark and 0x%x\n"
-                              "    ct state new jump check\n  }\n",
+                              "    ct state new jump new-packets\n  }\n",
                               hook, hook, LAYOUT_ID_BASE, LAYOUT_MASQUERADE);
     }
 }
@@ -179,7 +180,7 @@ layout_text (const Layout *layout, char **ret_marker)
   append_nat (body, layout);
   append_filter (body, layout);
   for (guint plane = 0; plane < 2; plane++)
-    for (guint n = 1; n <= READY_CHAINS; n++)
+    for (guint n = 1; n <= LAYOUT_READY_CHAINS; n++)
       layout_append_chain (chains, layout->table, plane, TRUE, 0, n);
   digest = g_compute_checksum_for_string (G_CHECKSUM_SHA256, body->str, (gssize) body->len);
   digest[12] = '\0';

@@ -14,6 +14,7 @@ enum {
 #define LAYOUT_MASQUERADE 0x4000u       /* the mark's bit: source NAT on the way out */
 #define LAYOUT_ID_BASE 0x43000000u      /* marks of this shape are numbers of endpoints, for as long as a packet is in the balancing chains */
 #define LAYOUT_ID_MAX 0x3fffu
+#define LAYOUT_READY_CHAINS 16u         /* chains for so many endpoints are made at once, without affinity; others when a front needs them */
 
 typedef struct {
   const char *table;

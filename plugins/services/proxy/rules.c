@@ -414,6 +414,15 @@ write_pod_cidrs (Rules *rules, GError **error)
   return nft_ruleset_run (text->str, error);
 }
 
+static void
+note_ready_chains (Rules *rules)
+{
+  for (guint plane = 0; plane < 2; plane++)
+    for (guint n = 1; n <= LAYOUT_READY_CHAINS; n++)
+      for (guint is_masqueraded = 0; is_masqueraded < 2; is_masqueraded++)
+        g_hash_table_add (rules->chains, (gpointer) layout_chain_name (plane, is_masqueraded != 0, 0, n));
+}
+
 /* A table of the same layout stays, and its traffic flows on: only the elements are replaced, all at once. */
 static gboolean
 begin_full (Rules *rules, GError **error)
@@ -425,6 +434,7 @@ begin_full (Rules *rules, GError **error)
   g_hash_table_remove_all (rules->chains);
   if (!nft_ruleset_has_chain (rules->table, marker) && !nft_ruleset_run (text, error))
     return FALSE;
+  note_ready_chains (rules);
   if (!write_pod_cidrs (rules, error))
     return FALSE;
   g_array_set_size (rules->removed, 0);
