@@ -109,8 +109,8 @@ check_descriptor (CubePluginImage *image, const CubePluginDescriptor *theirs, GE
                    theirs->abi_major, theirs->abi_minor, CUBE_ABI_MAJOR);
   memcpy (&image->descriptor, theirs, MIN (theirs->struct_size, sizeof image->descriptor));
   const CubePluginDescriptor *ours = &image->descriptor;
-  if (ours->name == NULL || *ours->name == '\0' || ours->version == NULL || ours->impls == NULL || ours->load == NULL)
-    return refuse (error, path, "its descriptor lacks a name, a version, interfaces or load()");
+  if (ours->name == NULL || *ours->name == '\0' || ours->version == NULL || ours->impls == NULL)
+    return refuse (error, path, "its descriptor lacks a name, a version or interfaces");
   for (const CubeInterfaceImpl *impl = ours->impls; impl->interface != NULL; impl++)
     if (!check_impl (impl, path, error))
       return FALSE;

@@ -131,7 +131,7 @@ plugin_load (CubePlugins *plugins, Plugin *plugin, GError **error)
   if (!cube_config_validate (descriptor->config_schema, config, where, error))
     return FALSE;
   plugin->context = cube_process_new_context (plugins->process, plugin->name, config);
-  if (!descriptor->load (plugin->context, &plugin->state, error))
+  if (descriptor->load != NULL && !descriptor->load (plugin->context, &plugin->state, error))
     {
       if (error != NULL && *error == NULL)
         g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "its load() failed without saying why");

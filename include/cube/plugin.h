@@ -22,7 +22,7 @@ typedef struct {
   guint16 abi_major, abi_minor; /* filled by CUBE_PLUGIN_DEFINE */
   const char *name, *version, *description, *license;
   const CubeInterfaceImpl *impls; /* ends with interface == NULL */
-  /* Before the store is live: read configuration, allocate. @ret_state is passed to every op. Main thread; may block briefly. */
+  /* (nullable: no state) Before the store is live: read configuration, allocate. @ret_state is passed to every op. Main thread; may block briefly. */
   gboolean (*load) (CubeContext *context, gpointer *ret_state, GError **error);
   gboolean (*start) (gpointer state, GError **error); /* (nullable) the client works from here. Main thread */
   void (*stop) (gpointer state);                      /* (nullable) no callback runs after it returns. Main thread */
