@@ -32,10 +32,8 @@ check_certificate (HttpCall *call, HttpConn *conn)
   if (conn->is_certificate_checked)
     return;
   conn->is_certificate_checked = TRUE;
-  GTlsCertificate *certificate = soup_server_message_get_tls_peer_certificate (call->msg);
-  if (certificate != NULL && g_tls_certificate_verify (certificate, NULL, call->server->ca) == 0)
-    conn->certificate = g_object_ref (certificate);
-  else if (certificate != NULL)
+  conn->is_verified = conn->peer != NULL && g_tls_certificate_verify (conn->peer, NULL, call->server->ca) == 0;
+  if (conn->peer != NULL && !conn->is_verified)
     g_debug ("client certificate does not verify against the cluster's authority");
 }
 
@@ -50,7 +48,7 @@ http_authenticate (HttpCall *call, GError **error)
       return FALSE;
     }
   check_certificate (call, conn);
-  if (conn->certificate == NULL && credentials.bearer_token == NULL)
+  if (!conn->is_verified && credentials.bearer_token == NULL)
     {
       g_propagate_error (error, unauthorized ());
       return FALSE;
@@ -62,7 +60,7 @@ http_authenticate (HttpCall *call, GError **error)
       call->user = cube_user_ref (conn->user);
       return TRUE;
     }
-  credentials.certificate = conn->certificate;
+  credentials.certificate = conn->is_verified ? conn->peer : NULL;
   credentials.remote_address = http_conn_remote (conn, call->msg);
   g_autoptr (GError) why = NULL;
   call->user = cube_authenticate (call->server->registry, &credentials, &why);

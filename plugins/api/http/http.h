@@ -48,7 +48,7 @@ struct _HttpWorker {
   GSocket *socket;
   GQueue conns;      /* HttpConn, by link */
   gint ref_count;    /* the server's and one a connection */
-  CubeTimer *sweep, *linger;
+  CubeTimer *sweep, *reaper, *linger;
   int epoll_fd;      /* of the streams that took their connection over */
   GSource *epoll_source;
   GQueue streams;    /* HttpStream, by link */
@@ -63,10 +63,13 @@ struct _HttpConn {
   GSocket *socket;   /* borrowed: this struct is its data */
   HttpPhase phase;
   gint64 since_us;
+  GObject *soup;     /* (weak) libsoup's own of it */
   gboolean is_used;  /* a request was seen */
+  gboolean is_hung_up; /* the client will say no more */
   gboolean is_certificate_checked;
   gint8 is_loopback; /* -1 = not looked */
-  GTlsCertificate *certificate; /* of the peer, only when it verifies against the cluster's CA */
+  GTlsCertificate *peer; /* the peer's certificate, as it came */
+  gboolean is_verified;  /* … and it verifies against the cluster's authority */
   CubeUser *user;    /* what the certificate stands for, for a short while */
   gint64 user_until_us;
   guint64 user_generation;
@@ -74,6 +77,7 @@ struct _HttpConn {
 };
 HttpConn *http_conn_get (SoupServerMessage *msg); /* NULL once the connection is gone */
 void http_conn_set_phase (HttpConn *conn, HttpPhase phase);
+void http_conn_hung_up (HttpConn *conn);
 const char *http_conn_remote (HttpConn *conn, SoupServerMessage *msg);
 gboolean http_conn_is_loopback (HttpConn *conn, SoupServerMessage *msg);
 

@@ -9,11 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define REAP_US (100 * 1000)
 #define SWEEP_US (5 * G_USEC_PER_SEC)
 #define RENEWAL_US (30 * 24 * 3600 * (gint64) G_USEC_PER_SEC)
 #define DRAIN_US (5 * G_USEC_PER_SEC)
 
-static GQuark conn_quark;
+static GQuark conn_quark, connected_quark;
 
 /* ---- connections ---- */
 
@@ -28,15 +29,29 @@ worker_unref (gpointer data)
   g_free (worker);
 }
 
+/* libsoup never lets go of the peer's certificate that it gave the first message (14 KB a connection). Once all else of the connection is gone,
+ * a second reference is that one. */
+static void
+release_peer (gpointer data)
+{
+  GObject *peer = data;
+  if (g_atomic_int_get ((gint *) &peer->ref_count) == 2)
+    g_object_unref (peer);
+  g_object_unref (peer);
+}
+
 static void
 conn_free (gpointer data)
 {
   HttpConn *conn = data;
+  if (conn->soup != NULL)
+    g_object_remove_weak_pointer (conn->soup, (gpointer *) &conn->soup);
   g_queue_unlink (&conn->worker->conns, &conn->link);
   g_atomic_int_add (&conn->worker->server->n_connections, -1);
-  worker_unref (conn->worker);
-  g_clear_object (&conn->certificate);
+  if (conn->peer != NULL) /* the TLS connection is being freed, and frees its reference after us */
+    cube_loop_post (conn->worker->loop, release_peer, g_steal_pointer (&conn->peer), NULL);
   cube_user_unref (conn->user);
+  worker_unref (conn->worker);
   g_free (conn->remote);
   g_free (conn);
 }
@@ -84,6 +99,7 @@ http_conn_is_loopback (HttpConn *conn, SoupServerMessage *msg)
 }
 
 static void sweep (gpointer data);
+static void reap_all (gpointer data);
 
 static void
 arm_sweep (HttpWorker *worker)
@@ -104,6 +120,103 @@ allowed_us (const HttpConfig *config, const HttpConn *conn)
     }
 }
 
+/* ---- what libsoup before 3.4 forgets ----
+ * It keeps one reference too many on every accepted socket, and never disconnects a kept-alive connection whose client goes away between two
+ * requests: descriptor, TLS state and all (60 KB each) would stay for ever. Both are put right here; where libsoup did its part there is nothing
+ * left to find. */
+
+static _Thread_local GObject *current_soup; /* the SoupServerConnection whose signal is being emitted */
+static gulong request_hook;
+static GMutex hook_lock;
+
+static gboolean
+on_request_started (GSignalInvocationHint *hint, guint n_values, const GValue *values, gpointer data)
+{
+  current_soup = g_value_get_object (&values[0]);
+  return TRUE;
+}
+
+/* The type exists once the first connection does. */
+static void
+add_request_hook (void)
+{
+  g_mutex_lock (&hook_lock);
+  GType type = request_hook == 0 ? g_type_from_name ("SoupServerConnection") : 0;
+  guint signal = type != 0 ? g_signal_lookup ("request-started", type) : 0;
+  if (signal != 0)
+    request_hook = g_signal_add_emission_hook (signal, 0, on_request_started, NULL, NULL);
+  g_mutex_unlock (&hook_lock);
+}
+
+static void
+remove_request_hook (void)
+{
+  g_mutex_lock (&hook_lock);
+  GType type = g_type_from_name ("SoupServerConnection");
+  if (request_hook != 0 && type != 0)
+    g_signal_remove_emission_hook (g_signal_lookup ("request-started", type), request_hook);
+  request_hook = 0;
+  g_mutex_unlock (&hook_lock);
+}
+
+static void
+remember_soup (HttpConn *conn)
+{
+  if (conn->soup == NULL && current_soup != NULL)
+    {
+      conn->soup = current_soup;
+      g_object_add_weak_pointer (conn->soup, (gpointer *) &conn->soup);
+    }
+  current_soup = NULL;
+}
+
+/* TRUE: the connection is gone. */
+static gboolean
+reap (HttpConn *conn)
+{
+  char byte;
+  if (g_socket_is_closed (conn->socket))
+    {
+      if (g_atomic_int_get ((gint *) &((GObject *) conn->socket)->ref_count) != 1)
+        return FALSE;
+      g_object_unref (conn->socket);
+      return TRUE;
+    }
+  /* a message still there would be told "disconnected" and then go on reading: only when the server's list alone holds the connection */
+  if (!conn->is_hung_up || conn->phase != HTTP_PHASE_IDLE || conn->soup == NULL || g_atomic_int_get ((gint *) &conn->soup->ref_count) != 1 ||
+      recv (g_socket_get_fd (conn->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+    return FALSE;
+  g_signal_emit_by_name (conn->soup, "disconnected"); /* the server lets go of it */
+  return TRUE;
+}
+
+void
+http_conn_hung_up (HttpConn *conn)
+{
+  HttpWorker *worker = conn->worker;
+  conn->is_hung_up = TRUE;
+  if (worker->reaper == NULL)
+    worker->reaper = cube_loop_after (worker->loop, REAP_US, reap_all, worker, NULL);
+}
+
+static void
+reap_all (gpointer data)
+{
+  HttpWorker *worker = data;
+  GList *next;
+  gboolean is_any = FALSE;
+  g_clear_pointer (&worker->reaper, cube_timer_cancel);
+  for (GList *l = worker->conns.head; l != NULL; l = next)
+    {
+      HttpConn *conn = l->data;
+      next = l->next;
+      if (!reap (conn) && conn->is_hung_up && conn->phase == HTTP_PHASE_IDLE)
+        is_any = TRUE; /* libsoup has not read the end yet */
+    }
+  if (is_any && !g_atomic_int_get (&worker->server->is_stopping))
+    worker->reaper = cube_loop_after (worker->loop, REAP_US, reap_all, worker, NULL);
+}
+
 /* Ends what stays too long in a phase: a request that never finishes, an idle connection, an answer nobody reads. */
 static void
 sweep (gpointer data)
@@ -111,10 +224,12 @@ sweep (gpointer data)
   HttpWorker *worker = data;
   g_clear_pointer (&worker->sweep, cube_timer_cancel);
   gint64 now = cube_context_monotonic_us (worker->server->context);
-  for (GList *l = worker->conns.head; l != NULL; l = l->next)
+  GList *next;
+  for (GList *l = worker->conns.head; l != NULL; l = next)
     {
       HttpConn *conn = l->data;
-      if (now - conn->since_us > allowed_us (&worker->server->config, conn))
+      next = l->next;
+      if (!reap (conn) && now - conn->since_us > allowed_us (&worker->server->config, conn))
         shutdown (g_socket_get_fd (conn->socket), SHUT_RDWR);
     }
   if (worker->conns.length > 0)
@@ -133,6 +248,46 @@ set_keepalive (int fd)
   setsockopt (fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
 }
 
+/* libsoup before 3.4 never lets go of the first message of a connection whose TLS handshake fails, nor the message of its connection: each such
+ * attempt would cost 50 KB for ever. Whether it still hangs there is looked at later; newer versions have freed it by then. */
+static void
+release_unconnected (gpointer data)
+{
+  GWeakRef *weak = data;
+  GObject *msg = g_weak_ref_get (weak);
+  if (msg != NULL && g_atomic_int_get ((gint *) &msg->ref_count) == 2)
+    g_object_unref (msg);
+  g_clear_object (&msg);
+}
+
+static void
+weak_free (gpointer data)
+{
+  g_weak_ref_clear (data);
+  g_free (data);
+}
+
+static void
+message_connected (SoupServerMessage *msg, gpointer data)
+{
+  HttpConn *conn = http_conn_get (msg);
+  GTlsCertificate *peer = soup_server_message_get_tls_peer_certificate (msg); /* later messages of the connection do not have it */
+  g_object_set_qdata (G_OBJECT (msg), connected_quark, msg);
+  if (conn != NULL && conn->peer == NULL && peer != NULL)
+    conn->peer = g_object_ref (peer);
+}
+
+static void
+message_disconnected (SoupServerMessage *msg, gpointer data)
+{
+  HttpWorker *worker = data;
+  if (g_object_get_qdata (G_OBJECT (msg), connected_quark) != NULL)
+    return;
+  GWeakRef *weak = g_new0 (GWeakRef, 1);
+  g_weak_ref_init (weak, msg);
+  cube_loop_post (worker->loop, release_unconnected, weak, weak_free);
+}
+
 /* libsoup starts the first message of a connection when it accepts it, further ones at their first byte. */
 static void
 request_started (SoupServer *soup, SoupServerMessage *msg, gpointer data)
@@ -142,11 +297,15 @@ request_started (SoupServer *soup, SoupServerMessage *msg, gpointer data)
   HttpConn *conn = http_conn_get (msg);
   if (conn != NULL)
     {
+      remember_soup (conn);
       http_conn_set_phase (conn, HTTP_PHASE_READING);
       return;
     }
   if (socket == NULL)
     return;
+  add_request_hook ();
+  g_signal_connect (msg, "connected", G_CALLBACK (message_connected), NULL);
+  g_signal_connect (msg, "disconnected", G_CALLBACK (message_disconnected), worker);
   conn = g_new0 (HttpConn, 1);
   conn->worker = worker;
   g_atomic_int_inc (&worker->ref_count);
@@ -155,7 +314,9 @@ request_started (SoupServer *soup, SoupServerMessage *msg, gpointer data)
   conn->link.data = conn;
   g_queue_push_tail_link (&worker->conns, &conn->link);
   g_object_set_qdata_full (G_OBJECT (socket), conn_quark, conn, conn_free);
+  remember_soup (conn);
   http_conn_set_phase (conn, HTTP_PHASE_IDLE);
+  http_stream_watch_conn (conn);
   set_keepalive (g_socket_get_fd (socket));
   gint before = g_atomic_int_add (&worker->server->n_connections, 1);
   if (before >= worker->server->config.max_connections || g_atomic_int_get (&worker->server->is_stopping))
@@ -178,8 +339,11 @@ static void
 request_ended (SoupServer *soup, SoupServerMessage *msg, gpointer data)
 {
   HttpConn *conn = http_conn_get (msg);
-  if (conn != NULL && conn->phase != HTTP_PHASE_STREAMING)
-    http_conn_set_phase (conn, HTTP_PHASE_IDLE);
+  if (conn == NULL || conn->phase == HTTP_PHASE_STREAMING)
+    return;
+  http_conn_set_phase (conn, HTTP_PHASE_IDLE);
+  if (conn->is_hung_up)
+    http_conn_hung_up (conn);
 }
 
 /* Any certificate may be shown; whether it is an identity is judged per connection (auth.c). */
@@ -400,6 +564,7 @@ gboolean
 http_server_start (HttpServer *server, GError **error)
 {
   conn_quark = g_quark_from_static_string ("cube-http-connection");
+  connected_quark = g_quark_from_static_string ("cube-http-connected");
   g_autofree char *address = cube_context_fact (server->context, "listen-address");
   g_autofree char *port_text = cube_context_fact (server->context, "listen-port");
   const char *where = address != NULL && *address != '\0' ? address : "127.0.0.1";
@@ -464,6 +629,7 @@ worker_stop (gpointer data)
   if (worker->soup != NULL)
     soup_server_disconnect (worker->soup);
   g_clear_object (&worker->soup);
+  reap_all (worker);
   g_clear_pointer (&worker->sweep, cube_timer_cancel);
   if (worker->index == 0)
     g_clear_pointer (&worker->server->renewal, cube_timer_cancel);
@@ -497,6 +663,7 @@ http_server_stop (HttpServer *server)
         ;
       g_mutex_unlock (&server->lock);
       on_all_workers (server, worker_stop);
+      remove_request_hook ();
     }
   g_atomic_int_set (&server->is_started, 0);
   g_clear_pointer (&server->workers, g_ptr_array_unref);

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define IS_CONN 1u /* in an epoll event's data: a connection of libsoup's, not a stream */
 #define LINGER_US (2 * G_USEC_PER_SEC)
 #define STALLED_MS (10 * 60 * 1000u) /* a peer that takes nothing for so long is gone */
 
@@ -257,10 +258,15 @@ epoll_ready (gint fd, GIOCondition condition, gpointer data)
   struct epoll_event events[64];
   int n = epoll_wait (fd, events, G_N_ELEMENTS (events), 0);
   for (int i = 0; i < n; i++)
-    hold_ref (events[i].data.ptr); /* one stream's callback may free another of the batch */
+    if (events[i].data.u64 & IS_CONN)
+      http_conn_hung_up (GSIZE_TO_POINTER (events[i].data.u64 & ~(guint64) IS_CONN));
+    else
+      hold_ref (events[i].data.ptr); /* one stream's callback may free another of the batch */
   for (int i = 0; i < n; i++)
     {
       HttpStream *stream = events[i].data.ptr;
+      if (events[i].data.u64 & IS_CONN)
+        continue;
       gboolean is_alive = !stream->is_freed;
       if (is_alive && stream->is_dead)
         {
@@ -275,6 +281,13 @@ epoll_ready (gint fd, GIOCondition condition, gpointer data)
       drop_ref (stream);
     }
   return G_SOURCE_CONTINUE;
+}
+
+void
+http_stream_watch_conn (HttpConn *conn)
+{
+  struct epoll_event event = { .events = EPOLLRDHUP | EPOLLET, .data.u64 = GPOINTER_TO_SIZE (conn) | IS_CONN };
+  epoll_ctl (conn->worker->epoll_fd, EPOLL_CTL_ADD, g_socket_get_fd (conn->socket), &event);
 }
 
 HttpStream *
@@ -292,7 +305,6 @@ http_stream_steal (HttpWorker *worker, SoupServerMessage *msg, const HttpStreamO
       return NULL;
     }
   http_conn_set_phase (conn, HTTP_PHASE_STREAMING);
-  g_clear_object (&conn->certificate);
   g_clear_pointer (&conn->user, cube_user_unref);
   HttpStream *stream = g_new0 (HttpStream, 1);
   stream->worker = worker;
@@ -305,7 +317,7 @@ http_stream_steal (HttpWorker *worker, SoupServerMessage *msg, const HttpStreamO
   guint stalled_ms = STALLED_MS;
   setsockopt (g_socket_get_fd (socket), IPPROTO_TCP, TCP_USER_TIMEOUT, &stalled_ms, sizeof stalled_ms);
   struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = stream };
-  if (epoll_ctl (worker->epoll_fd, EPOLL_CTL_ADD, g_socket_get_fd (socket), &event) != 0)
+  if (epoll_ctl (worker->epoll_fd, EPOLL_CTL_MOD, g_socket_get_fd (socket), &event) != 0)
     {
       http_stream_free (stream);
       return NULL;

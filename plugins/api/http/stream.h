@@ -23,6 +23,9 @@ void http_stream_finish (HttpStream *stream);
 /* Closes at once; no callback follows. */
 void http_stream_free (HttpStream *stream);
 
+/* Tells http_conn_hung_up () when the client of a connection that libsoup has closes its end. */
+void http_stream_watch_conn (HttpConn *conn);
+
 void http_streams_start (HttpWorker *worker);
 void http_streams_close (HttpWorker *worker); /* tells every stream's owner */
 void http_streams_stop (HttpWorker *worker);

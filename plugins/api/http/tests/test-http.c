@@ -4,6 +4,7 @@
 #include "query.h"
 #include "url.h"
 #include "http.h"
+#include "ws.h"
 #include <string.h>
 
 typedef struct { const char *path, *group, *version, *resource, *ns, *name, *sub, *subpath; gboolean is_watch; } Good;
@@ -237,6 +238,97 @@ test_find_member (void)
     }
 }
 
+typedef struct { GString *text; guint n_control; } Seen;
+
+static void
+on_frame (HttpWsOpcode opcode, const guint8 *bytes, gsize length, gpointer data)
+{
+  Seen *seen = data;
+  if (opcode >= HTTP_WS_CLOSE)
+    seen->n_control++;
+  else
+    g_string_append_len (seen->text, (const char *) bytes, (gssize) length);
+}
+
+static void
+append_masked (GByteArray *out, guint8 first, const char *text)
+{
+  gsize length = strlen (text);
+  guint8 head[6] = { first, (guint8) (0x80 | length), 1, 2, 3, 4 };
+  g_byte_array_append (out, head, sizeof head);
+  for (gsize i = 0; i < length; i++)
+    {
+      guint8 byte = (guint8) text[i] ^ head[2 + (i & 3)];
+      g_byte_array_append (out, &byte, 1);
+    }
+}
+
+static void
+test_ws_read (void)
+{
+  g_autoptr (GByteArray) wire = g_byte_array_new ();
+  append_masked (wire, 0x82, "one ");
+  append_masked (wire, 0x02, "two ");
+  append_masked (wire, 0x89, "ping");
+  append_masked (wire, 0x80, "three");
+  append_masked (wire, 0x82, "");
+  for (guint piece = 1; piece <= wire->len; piece++) /* however it is cut */
+    {
+      HttpWsReader reader;
+      Seen seen = { g_string_new (NULL), 0 };
+      http_ws_reader_init (&reader);
+      for (guint at = 0; at < wire->len; at += piece)
+        g_assert_true (http_ws_read (&reader, wire->data + at, MIN (piece, wire->len - at), on_frame, &seen));
+      g_assert_cmpstr (seen.text->str, ==, "one two three");
+      g_assert_cmpuint (seen.n_control, ==, 1);
+      g_string_free (seen.text, TRUE);
+      http_ws_reader_clear (&reader);
+    }
+}
+
+static void
+test_ws_hostile (void)
+{
+  static const struct { const char *bytes; gsize length; } bad[] = {
+    { "\x82\x01x", 3 },                                         /* not masked */
+    { "\xc2\x80\0\0\0\0", 6 },                                 /* reserved bit */
+    { "\x80\x80\0\0\0\0", 6 },                                 /* continues nothing */
+    { "\x83\x80\0\0\0\0", 6 },                                 /* no such opcode */
+    { "\x8b\x80\0\0\0\0", 6 },                                 /* nor this */
+    { "\x09\x80\0\0\0\0", 6 },                                 /* a ping in pieces */
+    { "\x89\xfe\0\x7e\0\0\0\0", 8 },                           /* a long ping */
+    { "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14 }, /* too long */
+    { "\x02\x80\0\0\0\0\x82\x80\0\0\0\0", 12 },               /* a message within a message */
+  };
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      HttpWsReader reader;
+      Seen seen = { g_string_new (NULL), 0 };
+      http_ws_reader_init (&reader);
+      g_assert_false (http_ws_read (&reader, bad[i].bytes, bad[i].length, on_frame, &seen));
+      g_string_free (seen.text, TRUE);
+      http_ws_reader_clear (&reader);
+    }
+}
+
+static void
+test_ws_write (void)
+{
+  g_autoptr (GByteArray) out = g_byte_array_new ();
+  g_autofree char *text = g_strnfill (70000, 'x');
+  http_ws_append (out, HTTP_WS_BINARY, "\1", 1, "ab", 2);
+  g_assert_cmpmem (out->data, out->len, "\x82\x03\1ab", 5);
+  g_byte_array_set_size (out, 0);
+  http_ws_append (out, HTTP_WS_BINARY, NULL, 0, text, 200);
+  g_assert_cmpmem (out->data, 4, "\x82\x7e\0\xc8", 4);
+  g_byte_array_set_size (out, 0);
+  http_ws_append (out, HTTP_WS_BINARY, NULL, 0, text, 70000);
+  g_assert_cmpmem (out->data, 10, "\x82\x7f\0\0\0\0\0\1\x11\x70", 10);
+  g_assert_cmpuint (out->len, ==, 70010);
+  g_autofree char *accept = http_ws_accept ("dGhlIHNhbXBsZSBub25jZQ=="); /* RFC 6455, 1.3 */
+  g_assert_cmpstr (accept, ==, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -249,5 +341,8 @@ main (int argc, char **argv)
   g_test_add_func ("/http/options", test_options);
   g_test_add_func ("/http/negotiate", test_negotiate);
   g_test_add_func ("/http/find-member", test_find_member);
+  g_test_add_func ("/http/ws/read", test_ws_read);
+  g_test_add_func ("/http/ws/hostile", test_ws_hostile);
+  g_test_add_func ("/http/ws/write", test_ws_write);
   return g_test_run ();
 }
