@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of kinds with rules of their own. */
-#include "hooks.h"
+#include "validate.h"
 
 typedef struct {
   const char *group, *kind;
@@ -27,6 +27,7 @@ validate_template_labels (const char *subresource, CubeView object, CubeView old
 }
 
 static const KindHook kind_hooks[] = {
+  { "", "Pod", cube_hook_pod, cube_warn_pod_object },
   { "apps", "Deployment", validate_template_labels, NULL },
   { "apps", "ReplicaSet", validate_template_labels, NULL },
   { "apps", "StatefulSet", validate_template_labels, NULL },
