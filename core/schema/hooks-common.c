@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of kinds with rules of their own. */
-#include "validate.h"
+#include "hooks-kinds.h"
 
 typedef struct {
   const char *group, *kind;
@@ -8,30 +8,17 @@ typedef struct {
   void (*warn) (CubeView object, CubeView old, GPtrArray *warnings);
 } KindHook;
 
-/* ---- the selector of a workload must select its own template ---- */
-
-static void
-validate_template_labels (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
-{
-  CubeView selector_view = cube_view_get (object, "spec", "selector"), labels = cube_view_get (object, "spec", "template", "metadata", "labels");
-  if (*subresource != '\0' || !cube_view_exists (selector_view))
-    return;
-  g_autoptr (CubeSelector) selector = cube_selector_from_view (selector_view, NULL);
-  if (selector == NULL || cube_selector_is_everything (selector)) {
-    cube_field_errors_add (errors, "Invalid", "spec.selector", selector_view, "%s",
-                           selector == NULL ? "invalid label selector" : "empty selector is invalid for deployment");
-    return;
-  }
-  if (!cube_selector_matches_labels (selector, labels))
-    cube_field_errors_add (errors, "Invalid", "spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
-}
-
+/* The kinds written most stand first. */
 static const KindHook kind_hooks[] = {
   { "", "Pod", cube_hook_pod, cube_warn_pod_object },
-  { "apps", "Deployment", validate_template_labels, NULL },
-  { "apps", "ReplicaSet", validate_template_labels, NULL },
-  { "apps", "StatefulSet", validate_template_labels, NULL },
-  { "apps", "DaemonSet", validate_template_labels, NULL },
+  { "apps", "ReplicaSet", cube_hook_replica_set, cube_warn_template },
+  { "apps", "Deployment", cube_hook_deployment, cube_warn_template },
+  { "apps", "StatefulSet", cube_hook_stateful_set, cube_warn_template },
+  { "apps", "DaemonSet", cube_hook_daemon_set, cube_warn_template },
+  { "batch", "Job", cube_hook_job, cube_warn_template },
+  { "batch", "CronJob", cube_hook_cron_job, cube_warn_cron_job },
+  { "", "ReplicationController", cube_hook_replication_controller, cube_warn_template },
+  { "", "PodTemplate", cube_hook_pod_template, NULL },
 };
 
 static const KindHook *

@@ -82,8 +82,10 @@ void
 cube_check_immutable (CubeFieldErrors *errors, const CubePath *path, CubeView object, CubeView old, const char *field, const char *detail)
 {
   CubeView now = cube_view_member (object, field), before = cube_view_member (old, field);
-  if (!cube_view_equal (now, before) && !(cube_is_empty (now) && cube_is_empty (before)))
-    cube_check_add (errors, "Invalid", &CUBE_AT (path, field), now, "%s", detail);
+  if (cube_view_equal (now, before) || (cube_is_empty (now) && cube_is_empty (before)))
+    return;
+  g_autoptr (CubeValue) null = cube_value_from_json ("null", -1, NULL, NULL);
+  cube_check_add (errors, "Invalid", &CUBE_AT (path, field), cube_view_exists (now) ? now : cube_value_root (null), "%s", detail);
 }
 
 static gboolean

@@ -68,4 +68,3 @@ G_GNUC_INTERNAL void cube_warn_pod (CubeView metadata, CubeView spec, const Cube
 #define CUBE_HOOK(name) G_GNUC_INTERNAL void name (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 CUBE_HOOK (cube_hook_pod);
 G_GNUC_INTERNAL void cube_warn_pod_object (CubeView object, CubeView old, GPtrArray *warnings);
-G_GNUC_INTERNAL void cube_warn_template (CubeView object, CubeView old, GPtrArray *warnings);

@@ -135,14 +135,73 @@ static const Case pod_updates[] = {
     "spec.containers: Forbidden: pod updates may not add or remove containers" },
 };
 
+#define TEMPLATE "\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}"
+#define SELECTOR "\"selector\":{\"matchLabels\":{\"a\":\"b\"}}"
+#define DEPLOYMENT "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\"," META ",\"spec\":{" SELECTOR "," TEMPLATE "}}"
+#define STATEFUL_SET "{\"apiVersion\":\"apps/v1\",\"kind\":\"StatefulSet\"," META ",\"spec\":{\"serviceName\":\"s\"," SELECTOR "," TEMPLATE "}}"
+#define JOB \
+  "{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\"," META ",\"spec\":{\"manualSelector\":true," SELECTOR ",\"template\":{\"metadata\":{\"labels\":" \
+  "{\"a\":\"b\"}},\"spec\":{\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}"
+
+static const Case deployment_cases[] = {
+  { "{}", NULL },
+  { "{\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"c\"}}}}",
+    "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`" },
+  { "{\"spec\":{\"selector\":{\"matchLabels\":null}}}", "spec.selector: Invalid value: {}: empty selector is invalid for deployment" },
+  { "{\"spec\":{\"template\":{\"spec\":{\"restartPolicy\":\"Never\"}}}}",
+    "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"" },
+  { "{\"spec\":{\"template\":{\"spec\":{\"activeDeadlineSeconds\":5}}}}",
+    "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicaSet is not Supported" },
+  { "{\"spec\":{\"strategy\":{\"type\":\"Recreate\",\"rollingUpdate\":{\"maxSurge\":1}}}}",
+    "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'" },
+  { "{\"spec\":{\"strategy\":{\"rollingUpdate\":{\"maxSurge\":0,\"maxUnavailable\":0}}}}",
+    "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0" },
+  { "{\"spec\":{\"strategy\":{\"rollingUpdate\":{\"maxUnavailable\":\"120%\"}}}}",
+    "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"120%\": must not be greater than 100%" },
+  { "{\"spec\":{\"progressDeadlineSeconds\":5,\"minReadySeconds\":5}}",
+    "spec.progressDeadlineSeconds: Invalid value: 5: must be greater than minReadySeconds" },
+  { "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"c\"}]}}}}", "spec.template.spec.containers[0].image: Required value" },
+};
+
+static const Case deployment_updates[] = {
+  { "{\"spec\":{\"replicas\":5}}", NULL },
+  { "{\"spec\":{\"selector\":{\"matchLabels\":{\"c\":\"d\"}},\"template\":{\"metadata\":{\"labels\":{\"c\":\"d\"}}}}}",
+    "spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"b\",\"c\":\"d\"}}: field is immutable" },
+};
+
+static const Case stateful_updates[] = {
+  { "{\"spec\":{\"replicas\":5}}", NULL },
+  { "{\"spec\":{\"serviceName\":\"t\"}}",
+    "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', "
+    "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden" },
+};
+
+static const Case job_cases[] = {
+  { "{}", NULL },
+  { "{\"spec\":{\"template\":{\"spec\":{\"restartPolicy\":\"Always\"}}}}",
+    "spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\"" },
+  { "{\"spec\":{\"completionMode\":\"Indexed\",\"completions\":null}}", NULL },
+  { "{\"spec\":{\"backoffLimitPerIndex\":1}}", "spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode" },
+};
+
+static const Case job_updates[] = {
+  { "{\"spec\":{\"parallelism\":3,\"completions\":1}}", NULL },
+  { "{\"spec\":{\"completions\":3}}", "spec.completions: Invalid value: 3: field is immutable" },
+};
+
 #define KIND(api, plural, base, cases) { api, plural, base, cases, G_N_ELEMENTS (cases) }
 
 static const Kind creates[] = {
   KIND ("v1", "pods", POD, pod_cases),
+  KIND ("apps/v1", "deployments", DEPLOYMENT, deployment_cases),
+  KIND ("batch/v1", "jobs", JOB, job_cases),
 };
 
 static const Kind updates[] = {
   KIND ("v1", "pods", POD, pod_updates),
+  KIND ("apps/v1", "deployments", DEPLOYMENT, deployment_updates),
+  KIND ("apps/v1", "statefulsets", STATEFUL_SET, stateful_updates),
+  KIND ("batch/v1", "jobs", JOB, job_updates),
 };
 
 static void
