@@ -179,6 +179,29 @@ is_unlocked (const char *data_dir)
   return is_free;
 }
 
+/* Nobody answers: a daemon that was killed. Its containers and network may still be there. */
+static int
+tear_down_dead (CubeOptions *options, const CubeCommandContext *context)
+{
+  g_autoptr (GError) error = NULL;
+  if (!cube_state_read (options, &error) && !g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+    {
+      g_printerr ("cube down: %s\n  put the file right, or remove it to end this as a cluster with the default options\n", error->message);
+      return 1;
+    }
+  g_auto (GStrv) roles = g_strsplit (options->roles, ",", -1);
+  if (!g_str_equal (options->runtime, "cri") || !g_strv_contains ((const char *const *) roles, "node"))
+    {
+      /* Everything such a cluster had was in the process that is gone. */
+      printf ("The cluster in %s is down.\n", options->data_dir);
+      return 0;
+    }
+  g_free (options->roles);
+  options->roles = g_strdup ("node");
+  options->is_teardown = TRUE;
+  return cube_daemon_run (options, context->builtin);
+}
+
 int
 cube_command_down (int argc, char **argv, const CubeCommandContext *context)
 {
@@ -196,11 +219,7 @@ cube_command_down (int argc, char **argv, const CubeCommandContext *context)
   g_autoptr (CubeValue) answer = cube_control_call (options.data_dir, "down", NULL);
   if (answer == NULL && is_unlocked (options.data_dir) && g_file_test (options.data_dir, G_FILE_TEST_IS_DIR))
     {
-      /* Nobody answers: a daemon that was killed. Its containers and network may still be there. */
-      g_free (options.roles);
-      options.roles = g_strdup ("node");
-      options.is_teardown = TRUE;
-      status = cube_daemon_run (&options, context->builtin);
+      status = tear_down_dead (&options, context);
       cube_options_clear (&options);
       return status;
     }

@@ -394,6 +394,8 @@ bring_up (Daemon *daemon, const CubePluginDescriptor *const *builtin, GError **e
   daemon->step = "plugins";
   if (!take_lock (daemon, error) || !set_facts (daemon, error))
     return FALSE;
+  if (!daemon->options->is_teardown && !cube_state_write (daemon->options, error))
+    return FALSE;
   load_plugins (daemon, builtin);
   daemon->step = "store";
   if (!open_store (daemon, error))

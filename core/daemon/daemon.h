@@ -26,6 +26,11 @@ gboolean cube_options_complete (CubeOptions *options, GError **error);
 /* Splits ADDR:PORT ("[::1]:6443", ":0", "127.0.0.1:6443"). */
 gboolean cube_options_split_listen (const char *listen, char **ret_address, guint16 *ret_port, GError **error);
 
+/* <data-dir>/cube.state (JSON, 0600): what the last `up` ran with. Reading replaces what @options says, except its data_dir and a config it has.
+ * G_FILE_ERROR_NOENT when there is none. */
+gboolean cube_state_write (const CubeOptions *options, GError **error);
+gboolean cube_state_read (CubeOptions *options, GError **error);
+
 /* Runs until SIGTERM, SIGINT or `down`. Returns the exit status. */
 int cube_daemon_run (const CubeOptions *options, const CubePluginDescriptor *const *builtin);
 
