@@ -25,6 +25,23 @@ refuse (GError **error, const char *path, const char *format, ...)
   return FALSE;
 }
 
+/* Every loaded segment lies within the file: mapping one that does not would be a bus error, not an error of dlopen. */
+static gboolean
+has_its_segments (int fd, const Elf64_Ehdr *header, guint64 file_size)
+{
+  if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_phentsize != sizeof (Elf64_Phdr) || header->e_phnum == 0 || header->e_phnum > 128)
+    return FALSE;
+  for (guint i = 0; i < header->e_phnum; i++)
+    {
+      Elf64_Phdr segment;
+      if (header->e_phoff > file_size || pread (fd, &segment, sizeof segment, (off_t) (header->e_phoff + i * sizeof segment)) != (ssize_t) sizeof segment)
+        return FALSE;
+      if (segment.p_type != PT_NULL && (segment.p_filesz > file_size || segment.p_offset > file_size - segment.p_filesz))
+        return FALSE;
+    }
+  return TRUE;
+}
+
 static gboolean
 check_file (int fd, const char *path, GError **error)
 {
@@ -42,6 +59,8 @@ check_file (int fd, const char *path, GError **error)
     return refuse (error, path, "not an ELF shared object");
   if (header.e_type != ET_DYN)
     return refuse (error, path, "an ELF file, but no shared object (link it with -shared)");
+  if (!has_its_segments (fd, &header, (guint64) st.st_size))
+    return refuse (error, path, "cannot be loaded: the file is cut short or damaged");
   return TRUE;
 }
 

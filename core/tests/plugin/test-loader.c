@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The handshake with a plugin file: each thing that can be wrong with one is refused with a sentence, and hurts nobody else. */
+#include <glib/gstdio.h>
+#include <plugin/config-schema.h>
+#include <plugin/registry.h>
+#include <cube/scheduler.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char *samples; /* folder of the sample plugins */
+
+typedef struct {
+  CubeProcess *process;
+  CubeRegistry *registry;
+  CubePlugins *plugins;
+  char *dir;
+} Fixture;
+
+static void
+set_up_with (Fixture *fixture, const char *config_json)
+{
+  g_autoptr (CubeValue) config = config_json != NULL ? cube_value_from_json (config_json, -1, NULL, NULL) : NULL;
+  fixture->process = cube_process_new ();
+  fixture->registry = cube_registry_new ();
+  cube_process_set_registry (fixture->process, fixture->registry);
+  fixture->dir = g_dir_make_tmp ("cube-plugin-XXXXXX", NULL);
+  cube_process_set_data_dir (fixture->process, fixture->dir);
+  fixture->plugins = cube_plugins_new (fixture->process, fixture->registry, config != NULL ? cube_value_root (config) : cube_view_none ());
+}
+
+static void
+set_up (Fixture *fixture, gconstpointer unused)
+{
+  set_up_with (fixture, NULL);
+}
+
+static void
+remove_dir (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  for (const char *name; dir != NULL && (name = g_dir_read_name (dir)) != NULL;)
+    {
+      g_autofree char *child = g_build_filename (path, name, NULL);
+      if (g_file_test (child, G_FILE_TEST_IS_DIR))
+        remove_dir (child);
+      else
+        g_unlink (child);
+    }
+  g_rmdir (path);
+}
+
+static void
+tear_down (Fixture *fixture, gconstpointer unused)
+{
+  cube_plugins_stop (fixture->plugins, NULL);
+  cube_plugins_free (fixture->plugins);
+  cube_process_free (fixture->process);
+  cube_registry_free (fixture->registry);
+  remove_dir (fixture->dir);
+  g_free (fixture->dir);
+}
+
+static char *
+sample (const char *name)
+{
+  return g_strdup_printf ("%s/sample-%s.so", samples, name);
+}
+
+static void
+refused (Fixture *fixture, const char *path, const char *words)
+{
+  g_autoptr (GError) error = NULL;
+  g_assert_false (cube_plugins_load_file (fixture->plugins, path, &error));
+  g_assert_nonnull (error);
+  if (strstr (error->message, words) == NULL || strstr (error->message, path) == NULL)
+    g_error ("message \"%s\" does not name %s and say \"%s\"", error->message, path, words);
+  g_autoptr (CubeValue) list = cube_plugins_describe (fixture->plugins);
+  CubeView last = cube_view_element (cube_value_root (list), cube_view_length (cube_value_root (list)) - 1);
+  g_assert_cmpstr (cube_view_get_string (last, "state"), ==, "failed");
+  g_assert_false (cube_view_get_bool (last, TRUE, "healthy"));
+}
+
+static gint64
+ask (Fixture *fixture)
+{
+  const CubeImpl *impl = cube_registry_lookup (fixture->registry, CUBE_SCORE_PLUGIN, "sample");
+  if (impl == NULL)
+    return -1;
+  gint64 score = ((const CubeScoreOps *) impl->ops)->score (impl->state, NULL, NULL, NULL, NULL);
+  cube_impl_unref (impl);
+  return score;
+}
+
+static void
+test_good (Fixture *fixture, gconstpointer unused)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = sample ("good");
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (ask (fixture), ==, 7);
+  g_assert_true (cube_plugins_start (fixture->plugins, NULL, &error));
+  cube_plugins_stop (fixture->plugins, NULL);
+  g_assert_cmpint (ask (fixture), ==, -1);
+}
+
+static void
+test_refusals (Fixture *fixture, gconstpointer unused)
+{
+  static const char *const table[][2] = {
+    { "no-symbol", "has no symbol cube_plugin_descriptor" }, { "major", "was built for plugin ABI 9.0; this cube speaks 1.x" }, { "load-fails", "no such device" },
+    { "unknown-interface", "offers the interface cube.oracle.Oracle" }, { "small-ops", "are mandatory" },
+  };
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++)
+    {
+      g_autofree char *path = sample (table[i][0]);
+      refused (fixture, path, table[i][1]);
+    }
+  g_autofree char *text = g_build_filename (fixture->dir, "text.so", NULL);
+  g_assert_true (g_file_set_contents (text, "not a library, only a text that is longer than an ELF header would have to be, at the least", -1, NULL));
+  refused (fixture, text, "not an ELF shared object");
+  g_autofree char *folder = g_build_filename (fixture->dir, "folder.so", NULL);
+  g_mkdir (folder, 0755);
+  refused (fixture, folder, "not a regular file");
+  g_autofree char *absent = g_build_filename (fixture->dir, "absent.so", NULL);
+  refused (fixture, absent, "No such file");
+  g_autofree char *good = sample ("good");
+  g_autofree char *open_to_all = g_build_filename (fixture->dir, "open.so", NULL), *content = NULL;
+  gsize length;
+  g_assert_true (g_file_get_contents (good, &content, &length, NULL) && g_file_set_contents (open_to_all, content, (gssize) length, NULL));
+  g_chmod (open_to_all, 0777);
+  refused (fixture, open_to_all, "writable by others");
+  g_chmod (open_to_all, 0755);
+  g_assert_true (g_file_set_contents (text, content, (gssize) (length / 2), NULL));
+  refused (fixture, text, "cannot be loaded");
+  g_assert_cmpint (ask (fixture), ==, -1);
+  g_assert_true (cube_plugins_load_file (fixture->plugins, open_to_all, NULL)); /* after all that, a good one loads */
+  g_assert_cmpint (ask (fixture), ==, 7);
+}
+
+static void
+test_old_minor (Fixture *fixture, gconstpointer unused)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = sample ("old-minor");
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (ask (fixture), ==, 7);
+}
+
+static void
+test_replacing (Fixture *fixture, gconstpointer unused)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *good = sample ("good"), *newer = sample ("newer"), *broken = sample ("load-fails");
+  g_assert_true (cube_plugins_load_file (fixture->plugins, good, &error));
+  g_assert_true (cube_plugins_start (fixture->plugins, NULL, &error));
+  const CubeImpl *before = cube_registry_lookup (fixture->registry, CUBE_SCORE_PLUGIN, "sample");
+  gconstpointer old_ops = before->ops;
+  cube_impl_unref (before);
+  g_assert_true (cube_plugins_load_file (fixture->plugins, newer, &error));
+  const CubeImpl *after = cube_registry_lookup (fixture->registry, CUBE_SCORE_PLUGIN, "sample");
+  g_assert_nonnull (after);
+  g_assert_true (after->ops != old_ops);
+  cube_impl_unref (after);
+  g_autoptr (CubeValue) list = cube_plugins_describe (fixture->plugins);
+  g_assert_cmpuint (cube_view_length (cube_value_root (list)), ==, 1);
+  g_assert_cmpstr (cube_view_get_string (cube_view_element (cube_value_root (list), 0), "version"), ==, "2");
+  g_assert_false (cube_plugins_load_file (fixture->plugins, broken, &error)); /* named sample too: the running one takes over again */
+  g_assert_cmpint (ask (fixture), ==, 7);
+}
+
+static void
+test_same_name (Fixture *fixture, gconstpointer unused)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *good = sample ("good"), *newer = sample ("newer");
+  g_assert_true (cube_plugins_load_file (fixture->plugins, good, &error));
+  refused (fixture, newer, "already taken");
+}
+
+static void
+test_configuration (void)
+{
+  static const struct { const char *config, *words; } table[] = {
+    { "{\"sample\":{\"colour\":\"blue\",\"size\":3}}", NULL },
+    { "{\"sample\":{\"hue\":1}}", "configuration plugins.sample: unknown key \"hue\" (known: colour, size)" },
+    { "{\"sample\":{\"size\":\"big\"}}", "configuration plugins.sample.size: found string, expected int" },
+    { "{\"sample\":[]}", "found array, expected an object" },
+  };
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++)
+    {
+      Fixture fixture;
+      g_autoptr (GError) error = NULL;
+      g_autofree char *path = sample ("good");
+      set_up_with (&fixture, table[i].config);
+      g_assert_true (cube_plugins_load_file (fixture.plugins, path, &error) == (table[i].words == NULL));
+      if (table[i].words != NULL && strstr (error->message, table[i].words) == NULL)
+        g_error ("\"%s\" does not say \"%s\"", error->message, table[i].words);
+      tear_down (&fixture, NULL);
+    }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  samples = argv[1];
+#define TEST(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
+  TEST ("/plugin/good", test_good);
+  TEST ("/plugin/refusals", test_refusals);
+  TEST ("/plugin/old-minor", test_old_minor);
+  TEST ("/plugin/replacing", test_replacing);
+  TEST ("/plugin/same-name", test_same_name);
+  g_test_add_func ("/plugin/configuration", test_configuration);
+  return g_test_run ();
+}
