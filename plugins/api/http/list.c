@@ -132,6 +132,15 @@ deflate_block (List *list)
   return g_byte_array_free_to_bytes (out);
 }
 
+static GBytes *
+take_block (List *list)
+{
+  gsize length = list->block->len;
+  char *text = g_string_free (list->block, FALSE);
+  list->block = g_string_sized_new (list->is_ended ? 0 : HTTP_BLOCK + HTTP_BLOCK / 4);
+  return g_bytes_new_take (text, length);
+}
+
 /* Puts one more block into the answer; called again when that one is on its way. */
 static void
 send_block (List *list)
@@ -140,7 +149,7 @@ send_block (List *list)
   while (!list->is_ended)
     {
       fill (list, HTTP_BLOCK);
-      g_autoptr (GBytes) bytes = list->deflate != NULL ? deflate_block (list) : g_bytes_new (list->block->str, list->block->len);
+      g_autoptr (GBytes) bytes = list->deflate != NULL ? deflate_block (list) : take_block (list);
       if (g_bytes_get_size (bytes) == 0)
         continue;
       soup_message_body_append_bytes (body, bytes);
