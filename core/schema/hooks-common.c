@@ -19,6 +19,11 @@ static const KindHook kind_hooks[] = {
   { "batch", "CronJob", cube_hook_cron_job, cube_warn_cron_job },
   { "", "ReplicationController", cube_hook_replication_controller, cube_warn_template },
   { "", "PodTemplate", cube_hook_pod_template, NULL },
+  { "", "Service", cube_hook_service, cube_warn_service },
+  { "", "Endpoints", cube_hook_endpoints, NULL },
+  { "discovery.k8s.io", "EndpointSlice", cube_hook_endpoint_slice, cube_warn_endpoint_slice },
+  { "networking.k8s.io", "Ingress", cube_hook_ingress, cube_warn_ingress },
+  { "networking.k8s.io", "NetworkPolicy", cube_hook_network_policy, NULL },
 };
 
 static const KindHook *
