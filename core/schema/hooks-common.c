@@ -24,6 +24,20 @@ static const KindHook kind_hooks[] = {
   { "discovery.k8s.io", "EndpointSlice", cube_hook_endpoint_slice, cube_warn_endpoint_slice },
   { "networking.k8s.io", "Ingress", cube_hook_ingress, cube_warn_ingress },
   { "networking.k8s.io", "NetworkPolicy", cube_hook_network_policy, NULL },
+  { "", "ConfigMap", cube_hook_config_map, NULL },
+  { "", "Secret", cube_hook_secret, NULL },
+  { "", "Event", cube_hook_event, NULL },
+  { "", "Node", cube_hook_node, cube_warn_node },
+  { "coordination.k8s.io", "Lease", cube_hook_lease, NULL },
+  { "", "LimitRange", cube_hook_limit_range, NULL },
+  { "", "ResourceQuota", cube_hook_resource_quota, NULL },
+  { "scheduling.k8s.io", "PriorityClass", cube_hook_priority_class, NULL },
+  { "rbac.authorization.k8s.io", "Role", cube_hook_role, NULL },
+  { "rbac.authorization.k8s.io", "ClusterRole", cube_hook_cluster_role, NULL },
+  { "rbac.authorization.k8s.io", "RoleBinding", cube_hook_role_binding, NULL },
+  { "rbac.authorization.k8s.io", "ClusterRoleBinding", cube_hook_cluster_role_binding, NULL },
+  { "autoscaling", "HorizontalPodAutoscaler", cube_hook_autoscaler, NULL },
+  { "policy", "PodDisruptionBudget", cube_hook_disruption_budget, NULL },
 };
 
 static const KindHook *

@@ -42,9 +42,3 @@ CUBE_HOOK (cube_hook_role_binding);
 CUBE_HOOK (cube_hook_cluster_role_binding);
 CUBE_HOOK (cube_hook_autoscaler);
 CUBE_HOOK (cube_hook_disruption_budget);
-/* hooks-storage.c */
-CUBE_HOOK (cube_hook_volume_claim);
-CUBE_HOOK (cube_hook_volume);
-CUBE_WARN (cube_warn_volume);
-/* hooks-crd.c */
-CUBE_HOOK (cube_hook_crd);

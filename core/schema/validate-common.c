@@ -277,7 +277,7 @@ cube_check_resource_name (const char *name, gboolean container)
   }
   if (g_strv_contains (standard, name) || g_str_has_prefix (name, "hugepages-"))
     return NULL;
-  if (!g_strv_contains (counted, name) && !g_str_has_prefix (name, "requests.hugepages-") && !g_str_has_prefix (name, "count."))
+  if (!g_strv_contains (counted, name) && !g_str_has_prefix (name, "requests.hugepages-"))
     return "must be a standard resource type or fully qualified";
   return container ? "must be a standard resource for containers" : NULL;
 }

@@ -189,12 +189,158 @@ static const Case job_updates[] = {
   { "{\"spec\":{\"completions\":3}}", "spec.completions: Invalid value: 3: field is immutable" },
 };
 
+static const Case service_cases[] = {
+  { "{}", NULL },
+  { "{\"spec\":{\"ports\":[]}}",
+    "spec.ports: Required value" },
+  { "{\"spec\":{\"ports\":[{\"port\":0}]}}",
+    "[spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive, spec.ports[0].targetPort: Invalid value: 0: must be between 1 "
+    "and 65535, inclusive]" },
+  { "{\"spec\":{\"ports\":[{\"port\":80,\"name\":\"a\"},{\"port\":81}]}}",
+    "spec.ports[1].name: Required value" },
+  { "{\"spec\":{\"ports\":[{\"port\":80,\"nodePort\":30000}]}}",
+    "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'" },
+  { "{\"spec\":{\"type\":\"LoadBalancer\",\"clusterIP\":\"None\"}}",
+    "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for LoadBalancer services" },
+  { "{\"spec\":{\"type\":\"ExternalName\"}}",
+    "spec.externalName: Required value" },
+  { "{\"spec\":{\"externalIPs\":[\"127.0.0.1\"]}}",
+    "spec.externalIPs[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)" },
+  { "{\"spec\":{\"loadBalancerSourceRanges\":[\"10.0.0.0/8\"]}}",
+    "spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'" },
+};
+
+static const Case slice_cases[] = {
+  { "{}", NULL },
+  { "{\"endpoints\":[{\"addresses\":[\"fd00::1\"]}]}",
+    "endpoints[0].addresses: Invalid value: \"fd00::1\": must be an IPv4 address" },
+};
+
+static const Case ingress_cases[] = {
+  { "{}", NULL },
+  { "{\"spec\":{\"rules\":null}}",
+    "spec: Invalid value: []: either `defaultBackend` or `rules` must be specified" },
+  { "{\"spec\":{\"rules\":[{\"http\":{\"paths\":[{\"path\":\"/\",\"backend\":{\"service\":{\"name\":\"s\",\"port\":{\"number\":80}}}}]}}]}}",
+    "spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified" },
+  { "{\"spec\":{\"defaultBackend\":{\"service\":{\"name\":\"s\"}}}}",
+    "spec.defaultBackend: Required value: port name or number is required" },
+};
+
+static const Case policy_cases[] = {
+  { "{}", NULL },
+  { "{\"spec\":{\"ingress\":[{\"from\":[{}]}]}}",
+    "spec.ingress[0].from[0]: Required value: must specify a peer" },
+  { "{\"spec\":{\"egress\":[{\"ports\":[{\"port\":80,\"endPort\":70}]}]}}",
+    "spec.egress[0].ports[0].endPort: Invalid value: 80: must be greater than or equal to `port`" },
+};
+
+static const Case secret_cases[] = {
+  { "{}", NULL },
+  { "{\"type\":\"kubernetes.io/tls\",\"data\":{\"tls.crt\":\"YQ==\"}}",
+    "data[tls.key]: Required value" },
+  { "{\"type\":\"kubernetes.io/dockerconfigjson\",\"data\":{\".dockerconfigjson\":\"e30=\"}}", NULL },
+  { "{\"type\":\"kubernetes.io/service-account-token\"}",
+    "metadata.annotations[kubernetes.io/service-account.name]: Required value" },
+};
+
+static const Case node_cases[] = {
+  { "{}", NULL },
+  { "{\"spec\":{\"taints\":[{\"key\":\"a\",\"effect\":\"Maybe\"}]}}",
+    "metadata.taints[0].effect: Unsupported value: \"Maybe\": supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\"" },
+  { "{\"spec\":{\"podCIDRs\":[\"10.0.0.0\"]}}",
+    "spec.podCIDRs[0]: Invalid value: \"10.0.0.0\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)" },
+};
+
+static const Case lease_cases[] = {
+  { "{\"spec\":{\"leaseDurationSeconds\":15}}", NULL },
+  { "{\"spec\":{\"leaseDurationSeconds\":0}}",
+    "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0" },
+};
+
+static const Case limit_cases[] = {
+  { "{}", NULL },
+  { "{\"spec\":{\"limits\":[{\"type\":\"Container\",\"max\":{\"cpu\":\"1\"},\"min\":{\"cpu\":\"2\"},\"default\":{\"cpu\":\"1500m\"},\"defaultRequest\":{\"cpu\":\"3\"}}]}}",
+    "[spec.limits[0].min[cpu]: Invalid value: \"2\": min value 2 is greater than max value 1, spec.limits[0].default[cpu]: Invalid value: \"1500m\": min value 2 is greater than default value 1500m, spec.limits[0].default[cpu]: Invalid value: \"1500m\": default value 1500m is greater than max value 1, spec.limits[0].defaultRequest[cpu]: Invalid value: \"3\": default request value 3 is greater than max value 1, spec.limits[0].defaultRequest[cpu]: Invalid value: \"3\": default request value 3 is greater than default limit value 1500m]" },
+};
+
+static const Case quota_cases[] = {
+  { "{}", NULL },
+  { "{\"spec\":{\"hard\":{\"foo\":\"1\"}}}",
+    "spec.hard[foo]: Invalid value: \"foo\": must be a standard resource type or fully qualified" },
+  { "{\"spec\":{\"scopes\":[\"BestEffort\",\"NotBestEffort\"]}}",
+    "spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\"]: conflicting scopes" },
+};
+
+static const Case priority_cases[] = {
+  { "{}", NULL },
+  { "{\"value\":1000000001}",
+    "value: Forbidden: maximum allowed value of a user defined priority is 1000000000" },
+  { "{\"metadata\":{\"name\":\"system-x\"}}",
+    "metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. error: system-x is not a known system priority class" },
+};
+
+static const Case role_cases[] = {
+  { "{}", NULL },
+  { "{\"rules\":[{\"verbs\":[],\"apiGroups\":[\"\"],\"resources\":[\"pods\"]}]}",
+    "rules[0].verbs: Required value: verbs must contain at least one value" },
+  { "{\"rules\":[{\"verbs\":[\"get\"],\"nonResourceURLs\":[\"/a\"]}]}",
+    "rules[0].nonResourceURLs: Invalid value: [\"/a\"]: namespaced rules cannot apply to non-resource URLs" },
+};
+
+static const Case binding_cases[] = {
+  { "{}", NULL },
+  { "{\"roleRef\":{\"kind\":\"Rule\"}}",
+    "roleRef.kind: Unsupported value: \"Rule\": supported values: \"Role\", \"ClusterRole\"" },
+  { "{\"subjects\":[{\"kind\":\"Robot\",\"name\":\"u\"}]}",
+    "subjects[0].kind: Unsupported value: \"Robot\": supported values: \"ServiceAccount\", \"User\", \"Group\"" },
+};
+
+static const Case autoscaler_cases[] = {
+  { "{}", NULL },
+  { "{\"spec\":{\"minReplicas\":5}}",
+    "spec.maxReplicas: Invalid value: 3: must be greater than or equal to `minReplicas`" },
+  { "{\"spec\":{\"maxReplicas\":0}}",
+    "spec.maxReplicas: Required value: must be set and greater than 0" },
+};
+
+static const Case budget_cases[] = {
+  { "{}", NULL },
+  { "{\"spec\":{\"minAvailable\":\"120%\"}}",
+    "spec.minAvailable: Invalid value: \"120%\": must not be greater than 100%" },
+};
+
+static const Case config_map_updates[] = {
+  { "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", NULL },
+  { "{\"data\":{\"a\":\"2\"}}",
+    "data: Forbidden: field is immutable when `immutable` is set" },
+};
+
+static const Case binding_updates[] = {
+  { "{\"subjects\":[{\"kind\":\"User\",\"name\":\"u\"}]}", NULL },
+  { "{\"roleRef\":{\"name\":\"s\"}}",
+    "roleRef: Invalid value: {\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":\"s\"}: cannot change roleRef" },
+};
+
 #define KIND(api, plural, base, cases) { api, plural, base, cases, G_N_ELEMENTS (cases) }
 
 static const Kind creates[] = {
   KIND ("v1", "pods", POD, pod_cases),
   KIND ("apps/v1", "deployments", DEPLOYMENT, deployment_cases),
   KIND ("batch/v1", "jobs", JOB, job_cases),
+  KIND ("v1", "services", "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"ports\":[{\"port\":80}]}}", service_cases),
+  KIND ("discovery.k8s.io/v1", "endpointslices", "{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"10.0.0.1\"]}],\"ports\":[{\"port\":80}]}", slice_cases),
+  KIND ("networking.k8s.io/v1", "ingresses", "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"Ingress\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"rules\":[{\"host\":\"a.b\",\"http\":{\"paths\":[{\"path\":\"/\",\"pathType\":\"Prefix\",\"backend\":{\"service\":{\"name\":\"s\",\"port\":{\"number\":80}}}}]}}]}}", ingress_cases),
+  KIND ("networking.k8s.io/v1", "networkpolicies", "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"podSelector\":{}}}", policy_cases),
+  KIND ("v1", "secrets", "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"}}", secret_cases),
+  KIND ("v1", "nodes", "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"x\"}}", node_cases),
+  KIND ("coordination.k8s.io/v1", "leases", "{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"}}", lease_cases),
+  KIND ("v1", "limitranges", "{\"apiVersion\":\"v1\",\"kind\":\"LimitRange\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"limits\":[{\"type\":\"Container\",\"max\":{\"cpu\":\"2\"},\"min\":{\"cpu\":\"1\"}}]}}", limit_cases),
+  KIND ("v1", "resourcequotas", "{\"apiVersion\":\"v1\",\"kind\":\"ResourceQuota\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"hard\":{\"pods\":\"3\",\"count/jobs.batch\":\"2\"}}}", quota_cases),
+  KIND ("scheduling.k8s.io/v1", "priorityclasses", "{\"apiVersion\":\"scheduling.k8s.io/v1\",\"kind\":\"PriorityClass\",\"metadata\":{\"name\":\"x\"},\"value\":5}", priority_cases),
+  KIND ("rbac.authorization.k8s.io/v1", "roles", "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"Role\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"rules\":[{\"verbs\":[\"get\"],\"apiGroups\":[\"\"],\"resources\":[\"pods\"]}]}", role_cases),
+  KIND ("rbac.authorization.k8s.io/v1", "rolebindings", "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"RoleBinding\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"roleRef\":{\"kind\":\"Role\",\"name\":\"r\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"u\"}]}", binding_cases),
+  KIND ("autoscaling/v2", "horizontalpodautoscalers", "{\"apiVersion\":\"autoscaling/v2\",\"kind\":\"HorizontalPodAutoscaler\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"scaleTargetRef\":{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"name\":\"d\"},\"maxReplicas\":3}}", autoscaler_cases),
+  KIND ("policy/v1", "poddisruptionbudgets", "{\"apiVersion\":\"policy/v1\",\"kind\":\"PodDisruptionBudget\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"minAvailable\":1,\"selector\":{\"matchLabels\":{\"a\":\"b\"}}}}", budget_cases),
 };
 
 static const Kind updates[] = {
@@ -202,6 +348,8 @@ static const Kind updates[] = {
   KIND ("apps/v1", "deployments", DEPLOYMENT, deployment_updates),
   KIND ("apps/v1", "statefulsets", STATEFUL_SET, stateful_updates),
   KIND ("batch/v1", "jobs", JOB, job_updates),
+  KIND ("v1", "configmaps", "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"immutable\":true,\"data\":{\"a\":\"1\"}}", config_map_updates),
+  KIND ("rbac.authorization.k8s.io/v1", "rolebindings", "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"RoleBinding\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":\"r\"}}", binding_updates),
 };
 
 static void
