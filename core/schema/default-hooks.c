@@ -253,6 +253,24 @@ crd (CubeMut *object)
   }
 }
 
+/* stringData is written only: it goes into data, over what is there. */
+static void
+secret (CubeMut *object)
+{
+  CubeMut *texts = cube_mut_member (object, "stringData");
+  guint n = cube_mut_length (texts);
+  if (cube_mut_type (texts) != CUBE_VALUE_OBJECT)
+    return;
+  for (guint i = 0; i < n; i++) {
+    const char *key, *text = cube_mut_string (cube_mut_member_at (texts, i, &key));
+    if (text == NULL)
+      continue;
+    g_autofree char *encoded = g_base64_encode ((const guchar *) text, strlen (text));
+    cube_mut_set_string (cube_mut_ensure_object (object, "data"), key, encoded);
+  }
+  cube_mut_remove (object, "stringData");
+}
+
 void
 cube_default_hook (CubeDefaultHook hook, CubeMut *object)
 {
@@ -262,7 +280,7 @@ cube_default_hook (CubeDefaultHook hook, CubeMut *object)
     [CUBE_DEFAULT_SERVICE_PORT] = service_port, [CUBE_DEFAULT_SERVICE] = service, [CUBE_DEFAULT_NAMESPACE] = namespace_label,
     [CUBE_DEFAULT_NODE_STATUS] = node_status, [CUBE_DEFAULT_LIMIT_RANGE_ITEM] = limit_range_item,
     [CUBE_DEFAULT_RBAC_SUBJECT] = rbac_subject, [CUBE_DEFAULT_DEVICE_REQUEST] = device_request,
-    [CUBE_DEFAULT_NETWORK_POLICY_SPEC] = network_policy_spec, [CUBE_DEFAULT_CRD_NAMES] = crd_names, [CUBE_DEFAULT_CRD] = crd,
+    [CUBE_DEFAULT_NETWORK_POLICY_SPEC] = network_policy_spec, [CUBE_DEFAULT_CRD_NAMES] = crd_names, [CUBE_DEFAULT_CRD] = crd, [CUBE_DEFAULT_SECRET] = secret,
   };
   if (hooks[hook] != NULL)
     hooks[hook] (object);
