@@ -46,7 +46,8 @@ refusal_clear (Refusal *refusal)
 
 /* ---- calling policies ---- */
 
-static gint64
+/* Now, when the call that follows is one of the timed ones; @ret_factor: how many it stands for, 0 = not timed. */
+gint64
 sample_begin (Engine *engine, gint64 *ret_factor)
 {
   guint64 n = ++*engine->sample;
@@ -285,7 +286,7 @@ add_scores (Engine *engine, Score *score, gpointer data, const Pod *pod)
     score->ops->normalize (score->impl->state, raw, n);
   for (guint i = 0; i < n; i++)
     total[i] += CLAMP (raw[i], 0, MAX_SCORE) * score->weight;
-  score->spent_us += cube_context_monotonic_us (engine->context) - since;
+  score->spent_us += MAX (cube_context_monotonic_us (engine->context) - since, 1); /* rounded up to what the clock can tell */
 }
 
 /* The best, one of several by chance. */

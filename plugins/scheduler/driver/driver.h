@@ -195,6 +195,7 @@ void engine_forget (Engine *engine); /* drops every ranked list: policies change
 Node *engine_choose (Engine *engine, Profile *profile, Pod *pod, Refusal *ret_refusal);
 
 /* for pass.c */
+gint64 sample_begin (Engine *engine, gint64 *ret_factor);
 CubeFit run_filter (Engine *engine, Profile *profile, Run *run, const Pod *pod, const Node *node, const char **ret_reason, guint *ret_policy);
 CubeFit run_pre_filters (Engine *engine, Profile *profile, Run *run, const Pod *pod, gboolean specific, char **ret_reason, guint *ret_policy);
 void run_free_filters (Profile *profile, Run *run);

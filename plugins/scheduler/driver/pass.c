@@ -178,8 +178,12 @@ static gint64
 score_node (Pass *pass, guint policy, const Node *node)
 {
   Score *score = &pass->profile->scores[policy];
+  gint64 factor, since = sample_begin (pass->engine, &factor);
+  gint64 raw = score->ops->score (score->impl->state, &score->cycle, pass->score_run.data[policy], &pass->pod->info, &node->info);
 
-  return score->ops->score (score->impl->state, &score->cycle, pass->score_run.data[policy], &pass->pod->info, &node->info);
+  if (factor != 0)
+    score->spent_us += (cube_context_monotonic_us (pass->engine->context) - since) * factor;
+  return raw;
 }
 
 static void
@@ -300,18 +304,19 @@ fill_policy (Pass *pass, guint policy, gint64 *into)
   GPtrArray *nodes = pass->engine->cache->nodes;
   Score *score = &pass->profile->scores[policy];
   gint64 since = cube_context_monotonic_us (pass->engine->context);
+  const CubeScoreOps *ops = score->ops;
 
   for (guint i = 0; i < pass->n_nodes; i++)
     if (pass->total[i] >= 0)
       {
-        gint64 raw = score_node (pass, policy, nodes->pdata[i]);
+        gint64 raw = ops->score (score->impl->state, &score->cycle, pass->score_run.data[policy], &pass->pod->info, &((const Node *) nodes->pdata[i])->info);
 
         if (into != NULL)
           into[i] = raw;
         else
           pass->base[i] += CLAMP (raw, 0, MAX_SCORE) * score->weight;
       }
-  score->spent_us += cube_context_monotonic_us (pass->engine->context) - since;
+  score->spent_us += MAX (cube_context_monotonic_us (pass->engine->context) - since, 1);
 }
 
 static void
