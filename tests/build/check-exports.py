@@ -50,7 +50,7 @@ def main():
     bad = False
     print(f"1..{1 + len(plugins)}")
 
-    there, wanted = exported(library), declared(top)
+    there, wanted = exported(library) - {"cube_main"}, declared(top)  # cube_main: what the binary `cube` calls
     fine = there == wanted
     print(f"{'ok' if fine else 'not ok'} 1 - {os.path.basename(library)} exports what include/cube declares")
     show("exported, not declared in include/cube", there - wanted)

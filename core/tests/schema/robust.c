@@ -14,7 +14,7 @@ make_wrong (CubeBuilder *builder)
   case 0:
     return cube_mut_new_null (builder);
   case 1:
-    return cube_mut_new_int (builder, (gint64) g_test_rand_int () << 20);
+    return cube_mut_new_int (builder, (gint64) g_test_rand_int () * (1 << 20));
   case 2:
     return cube_mut_new_bool (builder, TRUE);
   case 3:
