@@ -236,6 +236,8 @@ update_status (NodePod *pod)
 {
   if (pod->object == NULL || pod->is_gone || pod->agent->is_stopping)
     return;
+  if (!node_observed_has_synced (pod->agent->observed))
+    return; /* nothing is known yet: after a restart the last status stands */
   if (pod->is_status_busy)
     {
       pod->is_status_dirty = TRUE;
