@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every policy by its own functions: words, verdicts, numbers. */
 #include "fixture.h"
-#include "strategy.h"
+#include "../node-resources-fit/strategy.h"
 
 typedef struct {
   CubeProcess *process;
