@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define PORT 8080
-#define WAIT_MS 500
+int net_wait_ms = 500;
 
 const char *const net_ips[NET_N] = { "10.244.0.1", "10.244.0.11", "10.244.0.12", "10.244.0.13", NET_OUTSIDE_IP };
 static int spaces[NET_N], listeners[NET_N * 2], wake_fd = -1;
@@ -215,13 +215,13 @@ exchange (int fd, const char *ip, guint16 port, gboolean is_stream)
     return -errno;
   if (!is_stream && send (fd, "?", 1, MSG_NOSIGNAL) != 1)
     return -errno;
-  if (poll (&polled, 1, WAIT_MS) == 0)
+  if (poll (&polled, 1, net_wait_ms) == 0)
     return -ETIMEDOUT;
   getsockopt (fd, SOL_SOCKET, SO_ERROR, &failure, &size);
   if (failure != 0)
     return -failure;
   polled.events = POLLIN;
-  if (poll (&polled, 1, WAIT_MS) == 0)
+  if (poll (&polled, 1, net_wait_ms) == 0)
     return -ETIMEDOUT;
   return recv (fd, &text, 1, 0) == 1 ? text - '0' : -errno;
 }

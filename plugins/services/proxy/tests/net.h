@@ -14,6 +14,7 @@ gboolean net_start (void);
 void net_stop (void);
 void net_enter (NetPlace place); /* the calling thread only */
 /* Which place's server answers a TCP connection from @from; or -errno. All listen on 8080, the one outside too; ETIMEDOUT after half a second. */
+extern int net_wait_ms; /* how long an exchange waits for each answer */
 int net_connect (NetPlace from, const char *ip, guint16 port);
 int net_ask_udp (NetPlace from, const char *ip, guint16 port); /* the same with a datagram */
 /* The client's address the server saw in the last answered connection. */
