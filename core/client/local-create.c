@@ -225,6 +225,36 @@ step_created (CubeCall *call)
   return cube_call_fail (call, error);
 }
 
+/* A CertificateSigningRequest says who made it: that is ours to say, never the client's. */
+static void
+stamp_requester (CubeCall *call, CubeMut *root)
+{
+  CubeMut *spec, *groups, *extra;
+  GHashTableIter iter;
+  gpointer key, values;
+
+  if (!g_str_equal (call->storage->key, "certificates.k8s.io/certificatesigningrequests"))
+    return;
+  spec = cube_mut_ensure (root, "spec");
+  cube_mut_set_string (spec, "username", call->user->name);
+  cube_mut_set_string (spec, "uid", *call->user->uid != '\0' ? call->user->uid : NULL);
+  groups = cube_mut_set_array (spec, "groups");
+  for (char **group = call->user->groups; *group != NULL; group++)
+    cube_mut_append_string (groups, *group);
+  cube_mut_remove (spec, "extra");
+  if (call->user->extra == NULL)
+    return;
+  extra = cube_mut_set_object (spec, "extra");
+  g_hash_table_iter_init (&iter, call->user->extra);
+  while (g_hash_table_iter_next (&iter, &key, &values))
+    {
+      CubeMut *list = cube_mut_set_array (extra, key);
+
+      for (char **value = values; *value != NULL; value++)
+        cube_mut_append_string (list, *value);
+    }
+}
+
 static CubeObject *
 build_created (CubeCall *call, CubeBuilder *builder, GError **error)
 {
@@ -234,6 +264,7 @@ build_created (CubeCall *call, CubeBuilder *builder, GError **error)
   char now[32];
 
   cube_schema_prepare_create (call->resource, root);
+  stamp_requester (call, root);
   metadata = cube_mut_member (root, "metadata");
   set_new_metadata (call, metadata);
   make_name (call, metadata);

@@ -783,6 +783,27 @@ test_owned (Fixture *fixture)
   g_assert_cmpstr (cube_object_name (owned->pdata[0]), ==, "child");
 }
 
+/* Who made a CertificateSigningRequest is for the server to say. */
+static void
+test_requester (Fixture *fixture)
+{
+  g_autoptr (CubeValue) csr = json ("{'apiVersion':'certificates.k8s.io/v1','kind':'CertificateSigningRequest','metadata':{'name':'csr'},'spec':{"
+                                    "'username':'somebody-else','groups':['system:masters-not'],'signerName':'example.com/signer','usages':['client auth'],"
+                                    "'request':'LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K'}}");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CubeObject) made = cube_client_create (fixture->client, resource (fixture, "certificates.k8s.io/v1", "certificatesigningrequests"), NULL, csr, &error);
+
+  if (made != NULL)
+    {
+      g_autoptr (CubeValue) value = cube_object_value (made);
+
+      g_assert_cmpstr (cube_view_string (cube_value_get (value, "spec", "username")), !=, "somebody-else");
+      g_assert_cmpstr (cube_view_string (cube_view_element (cube_value_get (value, "spec", "groups"), 0)), ==, "system:masters");
+      return;
+    }
+  g_assert_error (error, CUBE_ERROR, CUBE_ERROR_INVALID); /* a server that reads the request refuses this one */
+}
+
 /* ---- modify and the asynchronous door ---- */
 
 static gboolean
@@ -908,6 +929,7 @@ suite_add (const char *prefix, BackInit init, BackClear clear)
     { "delete-collection", test_delete_collection },
     { "unknown-fields", test_unknown_fields },
     { "owned", test_owned },
+    { "requester", test_requester },
     { "modify", test_modify },
     { "async", test_async },
   };
