@@ -396,7 +396,6 @@ apply_as (const CubeResource *resource, const char *door, CubeMut *root, CubeVie
   cube_apply_merge (&place, root, applied);
   if (last != NULL)
     prune_dropped (&place, root, managers, last);
-  write_last_applied (root, live, applied, own->manager);
   g_autoptr (CubeValue) merged = cube_mut_to_value (root);
   cube_apply_diff (&place, live, cube_value_root (merged), changed, removed);
   cube_apply_strip (resource, door, changed);
@@ -404,6 +403,7 @@ apply_as (const CubeResource *resource, const char *door, CubeMut *root, CubeVie
   g_autoptr (CubeFieldSet) excused = last_applied_fields (&place, live, own->manager);
   if (!force && !check_conflicts (managers, own, changed, excused, error))
     return FALSE;
+  write_last_applied (root, live, applied, own->manager); /* after the comparison: the annotation is nobody's claim */
   is_changed |= !cube_field_set_is_empty (changed) || !cube_field_set_is_empty (removed);
   is_changed |= take_from_others (managers, own, changed, removed);
   if (!is_changed)

@@ -107,6 +107,23 @@ test_conflict (void)
   g_assert_cmpuint (cube_view_length (cube_value_get (dropped, "spec", "template", "spec", "containers")), ==, 1);
 }
 
+/* kubectl moves to the server: what it applied itself before is no conflict, and its annotation follows. */
+static void
+test_kubectl (void)
+{
+  const CubeResource *kind = resource ("v1", "configmaps");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CubeValue) created = update (kind, "", cube_view_none (),
+    "{\"metadata\":{\"name\":\"c\",\"annotations\":{\"kubectl.kubernetes.io/last-applied-configuration\":\"{\\\"data\\\":{\\\"a\\\":\\\"1\\\"}}\"}},"
+    "\"data\":{\"a\":\"1\",\"b\":\"1\"}}", "kubectl-client-side-apply", NOW);
+  g_autoptr (CubeValue) applied = apply_ok (kind, cube_value_root (created), "{\"metadata\":{\"name\":\"c\"},\"data\":{\"a\":\"2\"}}", "kubectl", FALSE, LATER);
+  g_assert_cmpstr (cube_view_get_string (cube_value_root (applied), "data", "a"), ==, "2");
+  g_assert_cmpstr (cube_view_get_string (cube_value_root (applied), "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"), ==,
+                   "{\"metadata\":{\"name\":\"c\"},\"data\":{\"a\":\"2\"}}\n");
+  g_assert_null (apply (kind, cube_value_root (created), "{\"metadata\":{\"name\":\"c\"},\"data\":{\"b\":\"2\"}}", "kubectl", FALSE, LATER, &error));
+  g_assert_cmpstr (error->message, ==, "Apply failed with 1 conflict: conflict with \"kubectl-client-side-apply\" using v1: .data.b");
+}
+
 static void
 test_list_removal (void)
 {
@@ -183,6 +200,7 @@ main (int argc, char **argv)
   g_test_add_func ("/schema/apply/create", test_create);
   g_test_add_func ("/schema/apply/again", test_apply_again);
   g_test_add_func ("/schema/apply/conflict", test_conflict);
+  g_test_add_func ("/schema/apply/kubectl", test_kubectl);
   g_test_add_func ("/schema/apply/lists", test_list_removal);
   g_test_add_func ("/schema/apply/update", test_update);
   g_test_add_func ("/schema/apply/reset", test_reset);
