@@ -217,15 +217,16 @@ cube_command_down (int argc, char **argv, const CubeCommandContext *context)
       return status;
     }
   g_autoptr (CubeValue) answer = cube_control_call (options.data_dir, "down", NULL);
+  gint64 deadline = g_get_monotonic_time () + (gint64) timeout_s * G_USEC_PER_SEC;
+  while (!is_unlocked (options.data_dir) && g_get_monotonic_time () < deadline)
+    g_usleep (20 * 1000);
+  /* Nobody answered, so nobody cleaned up: a killed daemon, perhaps one that was still dying a moment ago. */
   if (answer == NULL && is_unlocked (options.data_dir) && g_file_test (options.data_dir, G_FILE_TEST_IS_DIR))
     {
       status = tear_down_dead (&options, context);
       cube_options_clear (&options);
       return status;
     }
-  gint64 deadline = g_get_monotonic_time () + (gint64) timeout_s * G_USEC_PER_SEC;
-  while (!is_unlocked (options.data_dir) && g_get_monotonic_time () < deadline)
-    g_usleep (20 * 1000);
   status = is_unlocked (options.data_dir) ? 0 : 1;
   if (status == 0)
     printf ("The cluster in %s is down.\n", options.data_dir);
