@@ -17,6 +17,7 @@ struct _NftBatch {
   char *table;
   GByteArray *bytes;
   guint32 next_seq;
+  int fd;                /* -1 = none; kept: closing one waits for what its transactions freed (10 to 20 ms) */
   /* the message under way */
   char *set;             /* NULL = none */
   guint type;
@@ -91,12 +92,15 @@ nft_batch_new (const char *table)
 
   batch->table = g_strdup (table);
   batch->bytes = g_byte_array_new ();
+  batch->fd = -1;
   return batch;
 }
 
 void
 nft_batch_free (NftBatch *batch)
 {
+  if (batch->fd >= 0)
+    close (batch->fd);
   g_byte_array_unref (batch->bytes);
   g_free (batch->table);
   g_free (batch->set);
@@ -229,22 +233,26 @@ nft_batch_is_empty (NftBatch *batch)
 
 /* ---- the transaction ---- */
 
-static int
-open_socket (gsize size, GError **error)
+/* A socket with room for @size bytes in one message. */
+static gboolean
+open_socket (NftBatch *batch, gsize size, GError **error)
 {
   struct sockaddr_nl address = { .nl_family = AF_NETLINK };
-  int room = (int) MAX (size * 2, 1 << 20), fd = socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  int room = (int) MAX (size * 2, 1 << 20);
+  gboolean is_bound = batch->fd >= 0;
 
-  if (fd < 0 || bind (fd, (struct sockaddr *) &address, sizeof address) != 0)
+  if (is_bound && size < 1 << 19)
+    return TRUE;
+  if (!is_bound)
+    batch->fd = socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  if (batch->fd < 0 || (!is_bound && bind (batch->fd, (struct sockaddr *) &address, sizeof address) != 0))
     {
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "packet rules: netlink socket: %s", g_strerror (errno));
-      if (fd >= 0)
-        close (fd);
-      return -1;
+      return FALSE;
     }
-  if (setsockopt (fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0)
-    (void) setsockopt (fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-  return fd;
+  if (setsockopt (batch->fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0)
+    (void) setsockopt (batch->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+  return TRUE;
 }
 
 /* The first complaint in @length bytes of answers; @ret_is_done when the last message's own answer is among them. 0 = none. */
@@ -298,34 +306,43 @@ collect (int fd, guint32 last_seq, GError **error)
   return FALSE;
 }
 
+static gboolean
+send_all (NftBatch *batch, guint32 last_seq, GError **error)
+{
+  struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+  gssize sent;
+
+  if (!open_socket (batch, batch->bytes->len, error))
+    return FALSE;
+  do
+    sent = sendto (batch->fd, batch->bytes->data, batch->bytes->len, 0, (struct sockaddr *) &kernel, sizeof kernel);
+  while (sent < 0 && errno == EINTR);
+  if (sent >= 0)
+    return collect (batch->fd, last_seq, error);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "packet rules: %u bytes to the kernel: %s", batch->bytes->len, g_strerror (errno));
+  return FALSE;
+}
+
 gboolean
 nft_batch_commit (NftBatch *batch, GError **error)
 {
-  struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-  gboolean is_committed = FALSE;
+  struct nlmsghdr *last;
   guint32 last_seq;
-  gssize sent;
-  int fd;
+  gboolean is_committed;
 
   if (batch->bytes->len == 0)
     return TRUE;
   end_list (batch);
-  last_seq = ((struct nlmsghdr *) (void *) (batch->bytes->data + batch->last_at))->nlmsg_seq;
-  ((struct nlmsghdr *) (void *) (batch->bytes->data + batch->last_at))->nlmsg_flags |= NLM_F_ACK;
+  last = (void *) (batch->bytes->data + batch->last_at);
+  last->nlmsg_flags |= NLM_F_ACK;
+  last_seq = last->nlmsg_seq;
   close_message (batch, open_message (batch, NFNL_MSG_BATCH_END, AF_UNSPEC, NFNL_SUBSYS_NFTABLES, 0));
-  fd = open_socket (batch->bytes->len, error);
-  if (fd >= 0)
+  is_committed = send_all (batch, last_seq, error);
+  if (!is_committed && batch->fd >= 0)
     {
-      do
-        sent = sendto (fd, batch->bytes->data, batch->bytes->len, 0, (struct sockaddr *) &kernel, sizeof kernel);
-      while (sent < 0 && errno == EINTR);
-      if (sent < 0)
-        g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "packet rules: %u bytes to the kernel: %s", batch->bytes->len, g_strerror (errno));
-      else
-        is_committed = collect (fd, last_seq, error);
-      close (fd);
+      close (batch->fd); /* whatever else lies in it belongs to this failure */
+      batch->fd = -1;
     }
   g_byte_array_set_size (batch->bytes, 0);
-  batch->next_seq = 0;
   return is_committed;
 }

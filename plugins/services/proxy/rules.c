@@ -6,11 +6,16 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-/* Addresses in a set that several fronts put there. */
+#define RETIRED_MAX 1000
+
+/* Addresses in a set that several fronts put there. Some stay a while after the last front: a packet on its way to an endpoint that just went still
+ * needs them further down the path. */
 typedef struct {
   GHashTable *counts;  /* address → how many */
-  GHashTable *touched; /* address → whether the kernel has it */
-  guint set;
+  GHashTable *touched; /* set of addresses whose count changed */
+  GHashTable *written; /* set of addresses the kernel has */
+  GQueue retired;      /* addresses without a front, oldest first; some more than once */
+  guint set, n_stay;
 } Shared;
 
 struct _Rules {
@@ -31,9 +36,12 @@ struct _Rules {
 };
 
 static void
-shared_init (Shared *shared, guint set)
+shared_init (Shared *shared, guint set, guint n_stay)
 {
   shared->set = set;
+  shared->n_stay = n_stay;
+  g_queue_init (&shared->retired);
+  shared->written = g_hash_table_new (NULL, NULL);
   shared->counts = g_hash_table_new (NULL, NULL);
   shared->touched = g_hash_table_new (NULL, NULL);
 }
@@ -43,6 +51,8 @@ shared_clear (Shared *shared)
 {
   g_hash_table_unref (shared->counts);
   g_hash_table_unref (shared->touched);
+  g_hash_table_unref (shared->written);
+  g_queue_clear (&shared->retired);
 }
 
 static void
@@ -51,8 +61,7 @@ shared_change (Shared *shared, guint32 ip, int by)
   gpointer key = GUINT_TO_POINTER (ip);
   int count = GPOINTER_TO_INT (g_hash_table_lookup (shared->counts, key));
 
-  if (!g_hash_table_contains (shared->touched, key))
-    g_hash_table_insert (shared->touched, key, GINT_TO_POINTER (count > 0));
+  g_hash_table_add (shared->touched, key);
   if (count + by > 0)
     g_hash_table_insert (shared->counts, key, GINT_TO_POINTER (count + by));
   else
@@ -86,8 +95,8 @@ rules_new (const Layout *layout)
   rules->removed = g_array_new (FALSE, FALSE, sizeof (Element));
   rules->added = g_array_new (FALSE, FALSE, sizeof (Element));
   rules->batch = nft_batch_new (layout->table);
-  shared_init (&rules->hairpin, SET_HAIRPIN);
-  shared_init (&rules->cluster_ips, SET_CLUSTER_IPS);
+  shared_init (&rules->hairpin, SET_HAIRPIN, RETIRED_MAX);
+  shared_init (&rules->cluster_ips, SET_CLUSTER_IPS, 0);
   return rules;
 }
 
@@ -290,19 +299,27 @@ static void
 settle_shared (Rules *rules, Shared *shared)
 {
   GHashTableIter it;
-  gpointer ip, was;
+  gpointer ip;
 
-  for (g_hash_table_iter_init (&it, shared->touched); g_hash_table_iter_next (&it, &ip, &was);)
+  for (g_hash_table_iter_init (&it, shared->touched); g_hash_table_iter_next (&it, &ip, NULL);)
     {
-      gboolean is = g_hash_table_contains (shared->counts, ip);
       Element element = shared_element (shared, GPOINTER_TO_UINT (ip));
 
-      if (is && !GPOINTER_TO_INT (was))
+      if (!g_hash_table_contains (shared->counts, ip))
+        g_queue_push_tail (&shared->retired, ip);
+      else if (g_hash_table_add (shared->written, ip))
         g_array_append_val (rules->added, element);
-      else if (!is && GPOINTER_TO_INT (was))
-        g_array_append_val (rules->removed, element);
     }
   g_hash_table_remove_all (shared->touched);
+  while (shared->retired.length > shared->n_stay)
+    {
+      Element element;
+
+      ip = g_queue_pop_head (&shared->retired);
+      element = shared_element (shared, GPOINTER_TO_UINT (ip));
+      if (!g_hash_table_contains (shared->counts, ip) && g_hash_table_remove (shared->written, ip))
+        g_array_append_val (rules->removed, element);
+    }
 }
 
 static void
@@ -394,10 +411,13 @@ collect_shared (Rules *rules, Shared *shared)
   gpointer ip;
 
   g_hash_table_remove_all (shared->touched);
+  g_hash_table_remove_all (shared->written);
+  g_queue_clear (&shared->retired);
   for (g_hash_table_iter_init (&it, shared->counts); g_hash_table_iter_next (&it, &ip, NULL);)
     {
       Element element = shared_element (shared, GPOINTER_TO_UINT (ip));
 
+      g_hash_table_add (shared->written, ip);
       g_array_append_val (rules->added, element);
     }
 }
