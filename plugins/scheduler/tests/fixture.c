@@ -5,6 +5,21 @@ extern const CubePluginDescriptor cube_plugin_scheduler_node_name, cube_plugin_s
   cube_plugin_scheduler_balanced_allocation, cube_plugin_scheduler_node_affinity, cube_plugin_scheduler_taint_toleration, cube_plugin_scheduler_node_ports,
   cube_plugin_scheduler_image_locality, cube_plugin_scheduler_default_binder;
 
+typedef struct {
+  const CubePluginDescriptor *plugin;
+  gpointer state;
+} Loaded;
+
+static void
+unload (gpointer data)
+{
+  Loaded *loaded = data;
+
+  if (loaded->plugin->unload != NULL)
+    loaded->plugin->unload (loaded->state);
+  g_free (loaded);
+}
+
 static void
 add (CubeRegistry *registry, CubeProcess *process, const CubePluginDescriptor *plugin)
 {
@@ -15,6 +30,13 @@ add (CubeRegistry *registry, CubeProcess *process, const CubePluginDescriptor *p
   g_assert_true (plugin->load (context, &state, &error));
   for (const CubeInterfaceImpl *impl = plugin->impls; impl->interface != NULL; impl++)
     g_assert_true (cube_registry_add (registry, impl, plugin->name, state, context, &error));
+  if (g_test_initialized ())
+    {
+      Loaded *loaded = g_new (Loaded, 1);
+
+      *loaded = (Loaded){ plugin, state };
+      g_test_queue_destroy (unload, loaded); /* after the test and its world */
+    }
 }
 
 void
