@@ -15,13 +15,13 @@ program (void)
 }
 
 static gboolean
-run (const char *const *argv, const char *input, char **ret_output, GError **error)
+run (const char *const *argv, const char *input, GError **error)
 {
   g_autoptr (GSubprocess) process = NULL;
-  g_autofree char *output = NULL, *complaint = NULL;
+  g_autofree char *complaint = NULL;
 
-  process = g_subprocess_newv (argv, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE, error);
-  if (process == NULL || !g_subprocess_communicate_utf8 (process, input, NULL, &output, &complaint, error))
+  process = g_subprocess_newv (argv, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE, error);
+  if (process == NULL || !g_subprocess_communicate_utf8 (process, input, NULL, NULL, &complaint, error))
     {
       g_prefix_error (error, "packet rules: ");
       return FALSE;
@@ -31,27 +31,17 @@ run (const char *const *argv, const char *input, char **ret_output, GError **err
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "packet rules: nft: %.400s", complaint != NULL ? g_strchomp (complaint) : "failed");
       return FALSE;
     }
-  if (ret_output != NULL)
-    *ret_output = g_steal_pointer (&output);
   return TRUE;
 }
 
 gboolean
 nft_ruleset_run (const char *text, GError **error)
 {
-  return run ((const char *const[]){ program (), "-f", "-", NULL }, text, NULL, error);
+  return run ((const char *const[]){ program (), "-f", "-", NULL }, text, error);
 }
 
 gboolean
 nft_ruleset_has_chain (const char *table, const char *chain)
 {
-  return run ((const char *const[]){ program (), "list", "chain", "ip", table, chain, NULL }, NULL, NULL, NULL);
-}
-
-char *
-nft_ruleset_list_map (const char *table, const char *map)
-{
-  char *output = NULL;
-
-  return run ((const char *const[]){ program (), "-n", "list", "map", "ip", table, map, NULL }, NULL, &output, NULL) ? output : NULL;
+  return run ((const char *const[]){ program (), "list", "chain", "ip", table, chain, NULL }, NULL, NULL);
 }

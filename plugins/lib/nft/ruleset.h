@@ -6,5 +6,3 @@
 gboolean nft_ruleset_run (const char *text, GError **error);
 /* Whether table @table of family ip has the chain @chain. Blocks. */
 gboolean nft_ruleset_has_chain (const char *table, const char *chain);
-/* The text of `nft list map ip @table @map`, NULL when there is none. Blocks. (transfer full) */
-char *nft_ruleset_list_map (const char *table, const char *map);
