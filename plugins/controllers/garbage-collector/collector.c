@@ -7,12 +7,20 @@
 
 #define FOREGROUND "foregroundDeletion"
 #define ORPHAN "orphan"
+#define SCHEMA_DELAY_US (200 * 1000)
 
 typedef struct {
   CubeControllerWatch *watches;
   CubeControllerOps ops;
 } Static;
 static Static plugin; /* the ops are filled in from the schema when the plugin is loaded */
+
+/* Custom kinds come and go: one informer each, on the loop. */
+typedef struct {
+  CubeControllerEnv *env;   /* NULL = stopped */
+  GHashTable *informers;    /* CubeResource → CubeInformer */
+  CubeTimer *timer;
+} Custom;
 
 /* ---- keys ---- */
 
@@ -99,19 +107,35 @@ wake_owners (CubeControllerEnv *env, const CubeObject *object)
     }
 }
 
+/* Is there an owner that is not there, is going in the foreground, or cannot be (told once, when the object is first seen)? */
 static gboolean
-has_missing_owner (CubeControllerEnv *env, const CubeObject *object)
+needs_look (CubeControllerEnv *env, CubeEventType type, const CubeObject *object)
 {
   guint n;
   const CubeOwnerRef *owners = cube_object_owners (object, &n);
   for (guint i = 0; i < n; i++)
-    if (owner_state (env, object, &owners[i]) != OWNER_SOLID)
-      return TRUE;
+    {
+      const CubeResource *resource = cube_schema_find_kind (cube_client_schema (env->client), owners[i].api_version, owners[i].kind);
+      if (owner_state (env, object, &owners[i]) != OWNER_SOLID ||
+          (type == CUBE_EVENT_ADDED && resource != NULL && resource->is_namespaced && *cube_object_namespace (object) == '\0'))
+        return TRUE;
+    }
   return FALSE;
 }
 
+static gboolean
+has_same_owners (const CubeObject *a, const CubeObject *b)
+{
+  guint n_a, n_b;
+  const CubeOwnerRef *of_a = cube_object_owners (a, &n_a), *of_b = cube_object_owners (b, &n_b);
+  gboolean is_same = n_a == n_b;
+  for (guint i = 0; is_same && i < n_a; i++)
+    is_same = strcmp (of_a[i].uid, of_b[i].uid) == 0 && of_a[i].blocks_owner_deletion == of_b[i].blocks_owner_deletion;
+  return is_same;
+}
+
 static void
-map_any (gpointer state, CubeControllerEnv *env, CubeEventType type, CubeObject *object, CubeObject *old)
+on_object (CubeControllerEnv *env, CubeEventType type, CubeObject *object, CubeObject *old)
 {
   const CubeResource *resource = resource_of (env, object);
   if (resource == NULL)
@@ -122,9 +146,80 @@ map_any (gpointer state, CubeControllerEnv *env, CubeEventType type, CubeObject 
       wake_owners (env, object);
       return;
     }
+  if (old != NULL && !has_same_owners (object, old))
+    wake_owners (env, old); /* one of them may wait for it no longer */
   gboolean is_ending = cube_object_deletion_timestamp (object) != NULL && (cube_object_has_finalizer (object, FOREGROUND) || cube_object_has_finalizer (object, ORPHAN));
-  if (is_ending || has_missing_owner (env, object))
+  if (is_ending || needs_look (env, type, object))
     add_key (env, resource, object);
+}
+
+static void
+map_any (gpointer state, CubeControllerEnv *env, CubeEventType type, CubeObject *object, CubeObject *old)
+{
+  on_object (env, type, object, old);
+}
+
+/* ---- custom kinds ---- */
+
+static void
+on_custom (CubeEventType type, CubeObject *object, CubeObject *old, gpointer data)
+{
+  on_object (((Custom *) data)->env, type, object, old);
+}
+
+/* Makes the informers equal to the custom kinds that are served. */
+static void
+follow_schema (gpointer data)
+{
+  Custom *custom = data;
+  GHashTableIter iter;
+  gpointer resource, informer;
+  g_clear_pointer (&custom->timer, cube_timer_cancel);
+  g_autoptr (GPtrArray) resources = cube_schema_list (cube_client_schema (custom->env->client));
+  for (g_hash_table_iter_init (&iter, custom->informers); g_hash_table_iter_next (&iter, &resource, &informer);)
+    if (!g_ptr_array_find (resources, resource, NULL))
+      {
+        cube_informer_free (informer);
+        g_hash_table_iter_remove (&iter);
+      }
+  for (guint i = 0; i < resources->len; i++)
+    {
+      const CubeResource *one = resources->pdata[i];
+      if (one->is_custom && one->storage == one && !g_hash_table_contains (custom->informers, one))
+        g_hash_table_insert (custom->informers, (gpointer) one, cube_informer_new (custom->env->client, one, NULL, NULL, NULL, custom->env->loop, on_custom, custom));
+    }
+}
+
+/* The definition is known before the schema is: a moment later. */
+static void
+map_definition (gpointer state, CubeControllerEnv *env, CubeEventType type, CubeObject *object, CubeObject *old)
+{
+  Custom *custom = state;
+  on_object (env, type, object, old);
+  if (custom->timer == NULL)
+    custom->timer = cube_loop_after (env->loop, SCHEMA_DELAY_US, follow_schema, custom, NULL);
+}
+
+static gboolean
+start (gpointer state, CubeControllerEnv *env, GError **error)
+{
+  Custom *custom = state;
+  custom->env = env;
+  follow_schema (custom);
+  return TRUE;
+}
+
+static void
+stop (gpointer state, CubeControllerEnv *env)
+{
+  Custom *custom = state;
+  GHashTableIter iter;
+  gpointer informer;
+  g_clear_pointer (&custom->timer, cube_timer_cancel);
+  for (g_hash_table_iter_init (&iter, custom->informers); g_hash_table_iter_next (&iter, NULL, &informer);)
+    cube_informer_free (informer);
+  g_hash_table_remove_all (custom->informers);
+  custom->env = NULL;
 }
 
 /* ---- what is done about an object ---- */
@@ -190,14 +285,25 @@ change (CubeControllerEnv *env, const CubeResource *resource, const CubeObject *
   return FALSE;
 }
 
+/* As it was looked at: whoever adopts it meanwhile keeps it. */
 static gboolean
 delete_object (CubeControllerEnv *env, const CubeResource *resource, const CubeObject *object, CubePropagation propagation, GError **error)
 {
+  CubeRequest request = CUBE_REQUEST_INIT;
+  char revision[24];
   g_autoptr (GError) problem = NULL;
-  if (cube_client_delete (env->client, resource, cube_object_namespace (object), cube_object_name (object), cube_object_uid (object), -1, propagation, &problem) ||
-      g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND) || g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_CONFLICT))
+  g_snprintf (revision, sizeof revision, "%" G_GUINT64_FORMAT, cube_object_revision (object));
+  request.verb = CUBE_VERB_DELETE;
+  request.resource = resource;
+  request.ns = cube_object_namespace (object);
+  request.name = cube_object_name (object);
+  request.propagation = propagation;
+  request.precondition_uid = cube_object_uid (object);
+  request.precondition_revision = revision;
+  g_autoptr (CubeResponse) response = cube_client_execute (env->client, &request, &problem);
+  if (response != NULL || g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     return TRUE;
-  g_propagate_error (error, g_steal_pointer (&problem));
+  g_propagate_error (error, g_steal_pointer (&problem)); /* a conflict: looked at again */
   return FALSE;
 }
 
@@ -308,8 +414,17 @@ reconcile (gpointer state, CubeControllerEnv *env, const char *key, GError **err
 static gboolean
 load (CubeContext *context, gpointer *ret_state, GError **error)
 {
-  *ret_state = NULL;
+  Custom *custom = g_new0 (Custom, 1);
+  custom->informers = g_hash_table_new (NULL, NULL);
+  *ret_state = custom;
   return TRUE;
+}
+
+static void
+unload (gpointer state)
+{
+  g_hash_table_unref (((Custom *) state)->informers);
+  g_free (state);
 }
 
 /* One watch for every stored kind that can be deleted. The table is a constant of the process once it is made. */
@@ -325,13 +440,14 @@ fill_watches (void)
       guint32 needed = (1u << CUBE_VERB_DELETE) | (1u << CUBE_VERB_WATCH);
       if (resource->storage == resource && (resource->verbs & needed) == needed && strcmp (resource->key, "/events") != 0 &&
           strcmp (resource->key, "coordination.k8s.io/leases") != 0)
-        plugin.watches[n++] = (CubeControllerWatch){ resource->api_version, resource->resource, map_any };
+        plugin.watches[n++] = (CubeControllerWatch){ resource->api_version, resource->resource,
+                                                       strcmp (resource->resource, "customresourcedefinitions") == 0 ? map_definition : map_any };
     }
-  plugin.ops = (CubeControllerOps){ .ops_size = sizeof (CubeControllerOps), .watches = plugin.watches, .reconcile = reconcile, .workers = 4 };
+  plugin.ops = (CubeControllerOps){ .ops_size = sizeof (CubeControllerOps), .watches = plugin.watches, .reconcile = reconcile, .start = start, .stop = stop, .workers = 4 };
 }
 
 static const CubeInterfaceImpl impls[] = {
   { CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, sizeof (CubeControllerOps), "generic-garbage-collector", &plugin.ops }, { NULL, 0, 0, NULL, NULL }
 };
 CUBE_PLUGIN_DEFINE (.name = "controllers-garbage-collector", .version = "1.0", .license = "Apache-2.0", .description = "deletes what lost its owners", .impls = impls,
-                    .load = load);
+                    .load = load, .unload = unload);

@@ -137,6 +137,26 @@ give_back (Ipam *ipam, const char *node)
   g_mutex_unlock (&ipam->lock);
 }
 
+/* @node came with a range, or got one from somebody else: it is not for others. */
+static void
+keep (Ipam *ipam, const char *node, const char *cidr)
+{
+  guint32 base;
+  guint bits, index;
+  if (!parse_cidr (cidr, &base, &bits) || base < ipam->base || (index = (base - ipam->base) >> (32 - NODE_BITS)) >= ipam->n_ranges)
+    return;
+  g_mutex_lock (&ipam->lock);
+  guint had = GPOINTER_TO_UINT (g_hash_table_lookup (ipam->owners, node));
+  if (had > 0 && had != index + 1)
+    ipam->is_taken[had - 1] = 0;
+  if (had != index + 1)
+    {
+      ipam->is_taken[index] = 1;
+      g_hash_table_insert (ipam->owners, g_strdup (node), GUINT_TO_POINTER (index + 1));
+    }
+  g_mutex_unlock (&ipam->lock);
+}
+
 /* The node's range, made at first asking. (transfer full) NULL: none is left. */
 static char *
 take (Ipam *ipam, const char *node)
@@ -186,8 +206,12 @@ reconcile (gpointer state, CubeControllerEnv *env, const char *key, GError **err
       return -1;
     }
   g_autoptr (CubeValue) value = cube_object_value (node);
-  if (cube_view_string (cube_value_get (value, "spec", "podCIDR")) != NULL)
-    return 0;
+  const char *has = cube_view_string (cube_value_get (value, "spec", "podCIDR"));
+  if (has != NULL)
+    {
+      keep (ipam, key, has);
+      return 0;
+    }
   g_autofree char *cidr = take (ipam, key);
   if (cidr == NULL)
     {
