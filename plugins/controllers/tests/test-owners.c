@@ -154,6 +154,34 @@ test_invalid_namespace (void)
   room_clear (&room);
 }
 
+/* A custom kind that comes while the collector runs: its objects own and are owned. */
+static void
+test_custom (void)
+{
+  Room room;
+  g_autoptr (GError) error = NULL;
+  begin (&room);
+  const char *text = "{'apiVersion':'apiextensions.k8s.io/v1','kind':'CustomResourceDefinition','metadata':{'name':'owners.test.cube'},'spec':{'group':'test.cube',"
+                     "'scope':'Namespaced','names':{'plural':'owners','singular':'owner','kind':'Owner','listKind':'OwnerList'},"
+                     "'versions':[{'name':'v1','served':true,'storage':true,'schema':{'openAPIV3Schema':{'type':'object'}}}]}}";
+  g_autoptr (CubeValue) definition = json ("%s", text);
+  put (&room, "apiextensions.k8s.io/v1", "customresourcedefinitions", NULL, "%s", text);
+  g_assert_true (cube_schema_put_custom (cube_schema_get_default (), cube_value_root (definition), &error));
+  g_assert_no_error (error);
+  room_run (&room, S);
+  put (&room, "test.cube/v1", "owners", "default", "{'apiVersion':'test.cube/v1','kind':'Owner','metadata':{'name':'top'}}");
+  g_autoptr (CubeValue) top = look (&room, "test.cube/v1", "owners", "default", "top");
+  g_autofree char *uid = text_at (top, "metadata.uid");
+  put (&room, MAPS, "default",
+       "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'child','ownerReferences':[{'apiVersion':'test.cube/v1','kind':'Owner','name':'top','uid':'%s'}]}}", uid);
+  room_run (&room, S);
+  g_assert_true (exists (&room, "child"));
+  drop (&room, "test.cube/v1", "owners", "default", "top", CUBE_PROPAGATION_BACKGROUND);
+  room_run (&room, S);
+  g_assert_false (exists (&room, "child"));
+  room_clear (&room);
+}
+
 /* ---- namespaces ---- */
 
 static void
@@ -205,6 +233,7 @@ main (int argc, char **argv)
   g_test_add_func ("/controllers/owners/two-owners", test_two_owners);
   g_test_add_func ("/controllers/owners/restart", test_restart);
   g_test_add_func ("/controllers/owners/invalid-namespace", test_invalid_namespace);
+  g_test_add_func ("/controllers/owners/custom", test_custom);
   g_test_add_func ("/controllers/namespace", test_namespace);
   return g_test_run ();
 }
