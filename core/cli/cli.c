@@ -14,6 +14,7 @@ typedef struct {
 static const Command commands[] = {
   { "up", "start a cluster on this machine and wait until it is ready", cube_command_up },
   { "down", "end everything `up` started", cube_command_down },
+  { "uninstall", "end the cluster and remove everything it left on this machine", cube_command_uninstall },
   { "status", "say what runs, where, and how it is", cube_command_status },
   { "server", "start the control plane only (API, controllers, scheduler)", cube_command_up },
   { "agent", "start a worker node only", cube_command_up },

@@ -12,6 +12,7 @@ typedef struct {
 
 int cube_command_up (int argc, char **argv, const CubeCommandContext *context);   /* also server and agent */
 int cube_command_down (int argc, char **argv, const CubeCommandContext *context);
+int cube_command_uninstall (int argc, char **argv, const CubeCommandContext *context);
 int cube_command_status (int argc, char **argv, const CubeCommandContext *context);
 int cube_command_plugins (int argc, char **argv, const CubeCommandContext *context);
 int cube_command_kubeconfig (int argc, char **argv, const CubeCommandContext *context);

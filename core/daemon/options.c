@@ -174,12 +174,10 @@ cube_options_complete (CubeOptions *options, GError **error)
   if (options->roles == NULL)
     options->roles = g_strdup ("api,controllers,scheduler,node");
   fill_sim_nodes (options, config);
-  if (!g_path_is_absolute (options->data_dir))
-    {
-      char *absolute = g_canonicalize_filename (options->data_dir, NULL);
-      g_free (options->data_dir);
-      options->data_dir = absolute;
-    }
+  /* Always: links and tables are named after it, "/x/" and "/x" are one cluster. */
+  char *canonical = g_canonicalize_filename (options->data_dir, NULL);
+  g_free (options->data_dir);
+  options->data_dir = canonical;
   g_autofree char *address = NULL;
   guint16 port;
   return check_words (options, error) && cube_options_split_listen (options->listen, &address, &port, error);
