@@ -81,7 +81,7 @@ remedy (const char *why)
     { "ddress already in use", "another program has the port: choose one with --listen ADDR:PORT, or --listen :0 for a free one" },
     { "ermission denied", "run it as root, or with --runtime sim and a --data-dir of yours" },
     { "no storage plugin", "the plugin folder is incomplete: build or install cube again" },
-    { "containerd", "cube doctor checks containerd; the details are in DIR/containerd/containerd.log" },
+    { "containerd", "are the packages containerd and runc installed? The details are in DIR/containerd/containerd.log" },
   };
   for (guint i = 0; why != NULL && i < G_N_ELEMENTS (table); i++)
     if (strstr (why, table[i].word) != NULL)

@@ -541,7 +541,18 @@ node_observed_start (NodeObserved *observed)
 {
   g_auto (NodeRuntime) runtime = { 0 };
   if (node_runtime_open (observed->agent, &runtime, NULL))
-    runtime.ops->set_event_func (runtime.state, on_event, observed);
+    {
+      runtime.ops->set_event_func (runtime.state, on_event, observed);
+      /* The end may have been asked for meanwhile, from another thread: then it cleared what was not there yet. */
+      g_mutex_lock (&observed->lock);
+      gboolean is_stopping = observed->is_stopping;
+      g_mutex_unlock (&observed->lock);
+      if (is_stopping)
+        {
+          runtime.ops->set_event_func (runtime.state, NULL, NULL);
+          return;
+        }
+    }
   node_observed_relist_soon (observed);
 }
 
