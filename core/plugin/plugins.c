@@ -31,6 +31,7 @@ struct _CubePlugins {
   CubeProcess *process;
   CubeRegistry *registry;
   CubeValue *config;
+  CubeContext *context;   /* our own */
   CubeLoop *loop;         /* main */
   GPtrArray *list;        /* Plugin */
   gboolean is_started;
@@ -70,8 +71,8 @@ cube_plugins_new (CubeProcess *process, CubeRegistry *registry, CubeView config)
   plugins->monitors = g_ptr_array_new_with_free_func (g_object_unref);
   plugins->pending = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, pending_free);
   plugins->disabled = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  CubeContext *context = cube_process_new_context (process, "plugins", cube_view_none ());
-  plugins->loop = cube_context_get_loop (context, "main");
+  plugins->context = cube_process_new_context (process, "plugins", cube_view_none ());
+  plugins->loop = cube_context_get_loop (plugins->context, "main");
   return plugins;
 }
 
@@ -280,8 +281,7 @@ cube_plugins_load_file (CubePlugins *plugins, const char *path, GError **error)
   g_autofree char *copy_dir = NULL;
   if (plugins->is_started)
     {
-      CubeContext *context = cube_process_new_context (plugins->process, "plugins", cube_view_none ());
-      const char *data_dir = cube_context_data_dir (context);
+      const char *data_dir = cube_context_data_dir (plugins->context);
       copy_dir = data_dir != NULL ? g_build_filename (data_dir, "run", "plugins", NULL) : g_build_filename (g_get_tmp_dir (), "cube-plugins", NULL);
     }
   GError *problem = NULL;
