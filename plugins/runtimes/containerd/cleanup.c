@@ -27,9 +27,8 @@ containerd_end_process (pid_t pid, gint64 timeout_us)
   close (fd);
 }
 
-/* The arguments of process @pid, joined by '\n'. (transfer full) (nullable) */
-static char *
-command_line (const char *pid)
+char *
+containerd_command_line (const char *pid)
 {
   g_autofree char *path = g_build_filename ("/proc", pid, "cmdline", NULL);
   g_autofree char *text = NULL;
@@ -52,7 +51,7 @@ end_shims (const ContainerdPaths *paths)
     {
       if (!g_ascii_isdigit (*name))
         continue;
-      g_autofree char *line = command_line (name);
+      g_autofree char *line = containerd_command_line (name);
       if (line != NULL && strstr (line, "containerd-shim") != NULL && strstr (line, mark) != NULL)
         containerd_end_process (atoi (name), 2 * G_USEC_PER_SEC);
     }

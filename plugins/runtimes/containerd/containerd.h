@@ -19,6 +19,8 @@ gboolean containerd_write_config (const ContainerdPaths *paths, const char *sand
 /* ---- cleanup.c ---- */
 /* Ends what a containerd has left: shims by its socket, mounts below its state folder, empty cgroups of its pods. Blocks. */
 void containerd_sweep (const ContainerdPaths *paths);
+/* The arguments of a process, joined by '\n'. (transfer full) NULL: no such process. */
+char *containerd_command_line (const char *pid);
 /* SIGTERM, and SIGKILL after @timeout_us. Blocks until the process is gone. */
 void containerd_end_process (pid_t pid, gint64 timeout_us);
 

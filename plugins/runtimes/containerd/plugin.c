@@ -91,15 +91,8 @@ find_running (State *self)
   if (!g_file_get_contents (self->paths.pid_file, &text, NULL, NULL))
     return 0;
   pid_t pid = atoi (text);
-  g_autofree char *path = g_strdup_printf ("/proc/%d/cmdline", pid);
-  g_autofree char *line = NULL;
-  gsize length;
-  if (pid <= 1 || !g_file_get_contents (path, &line, &length, NULL))
-    return 0;
-  for (gsize i = 0; i + 1 < length; i++)
-    if (line[i] == '\0')
-      line[i] = ' ';
-  return strstr (line, self->paths.config) != NULL ? pid : 0;
+  g_autofree char *line = pid > 1 ? containerd_command_line (g_strstrip (text)) : NULL;
+  return line != NULL && strstr (line, self->paths.config) != NULL ? pid : 0;
 }
 
 static void

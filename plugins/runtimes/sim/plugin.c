@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "loopcall.h"
 #include "sim.h"
 #include <cube/plugin.h>
 #include <stdlib.h>
@@ -71,43 +72,21 @@ component_start (gpointer state, GError **error)
   return TRUE;
 }
 
-typedef struct {
-  Sim *sim;
-  GMutex lock;
-  GCond changed;
-  gboolean is_done;
-} Ending;
-
 static void
 end (gpointer data)
 {
-  Ending *ending = data;
-  ending->sim->is_stopping = TRUE;
-  sim_pods_stop (ending->sim);
-  sim_nodes_stop (ending->sim);
-  g_mutex_lock (&ending->lock);
-  ending->is_done = TRUE;
-  g_cond_signal (&ending->changed);
-  g_mutex_unlock (&ending->lock);
+  Sim *sim = data;
+  sim->is_stopping = TRUE;
+  sim_pods_stop (sim);
+  sim_nodes_stop (sim);
 }
 
 static void
 component_stop (gpointer state)
 {
   Sim *sim = state;
-  Ending ending = { .sim = sim };
-  if (sim->loop == NULL)
-    return;
-  if (cube_loop_is_current (sim->loop)) /* simulated */
-    {
-      end (&ending);
-      return;
-    }
-  cube_loop_post (sim->loop, end, &ending, NULL);
-  g_mutex_lock (&ending.lock);
-  while (!ending.is_done)
-    g_cond_wait (&ending.changed, &ending.lock);
-  g_mutex_unlock (&ending.lock);
+  if (sim->loop != NULL)
+    loopcall_sync (sim->loop, end, sim);
 }
 
 static const CubeComponentOps component = {
