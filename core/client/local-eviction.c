@@ -30,19 +30,6 @@ needs_no_budget (CubeObject *pod, CubeView value)
   return cube_object_deletion_timestamp (pod) != NULL || g_str_equal (phase, "Succeeded") || g_str_equal (phase, "Failed") || g_str_equal (phase, "Pending");
 }
 
-static gboolean
-is_ready (CubeView pod)
-{
-  CubeView conditions = cube_view_get (pod, "status", "conditions"), condition;
-  const char *key;
-  CubeIter it;
-
-  for (cube_iter_init (&it, conditions); cube_iter_next (&it, &key, &condition);)
-    if (g_strcmp0 (cube_view_get_string (condition, "type"), "Ready") == 0)
-      return g_strcmp0 (cube_view_get_string (condition, "status"), "True") == 0;
-  return FALSE;
-}
-
 /* The budgets whose selector takes in the pod. (element-type CubeObject) */
 static GPtrArray *
 budgets_of (CubeCall *call, const CubeResource *resource, CubeObject *pod)
@@ -92,7 +79,7 @@ may_go_unready (CubeView budget, CubeView pod)
   const char *policy = cube_view_string_or (cube_view_get (budget, "spec", "unhealthyPodEvictionPolicy"), "IfHealthyBudget");
   gint64 healthy = cube_view_get_int (budget, 0, "status", "currentHealthy"), desired = cube_view_get_int (budget, 0, "status", "desiredHealthy");
 
-  if (is_ready (pod))
+  if (cube_condition_is_true (cube_view_member (pod, "status"), "Ready"))
     return FALSE;
   return g_str_equal (policy, "AlwaysAllow") || (healthy >= desired && desired > 0);
 }

@@ -261,17 +261,11 @@ nodes_missing (Daemon *daemon)
   for (guint i = 0; list != NULL && i < list->len; i++)
     {
       g_autoptr (CubeValue) value = cube_object_value (list->pdata[i]);
-      CubeIter it;
-      CubeView condition;
-      for (cube_iter_init (&it, cube_value_get (value, "status", "conditions")); cube_iter_next (&it, NULL, &condition);)
-        {
-          if (g_strcmp0 (cube_view_get_string (condition, "type"), "Ready") != 0)
-            continue;
-          if (g_strcmp0 (cube_view_get_string (condition, "status"), "True") == 0)
-            n_ready++;
-          else if (why == NULL)
-            why = g_strdup_printf ("node %s: %s", cube_object_name (list->pdata[i]), cube_view_string_or (cube_view_member (condition, "message"), "not ready"));
-        }
+      CubeView ready = cube_condition_find (cube_value_get (value, "status"), "Ready");
+      if (g_strcmp0 (cube_view_get_string (ready, "status"), "True") == 0)
+        n_ready++;
+      else if (cube_view_exists (ready) && why == NULL)
+        why = g_strdup_printf ("node %s: %s", cube_object_name (list->pdata[i]), cube_view_string_or (cube_view_member (ready, "message"), "not ready"));
     }
   if (n_ready >= expected)
     return NULL;

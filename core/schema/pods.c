@@ -147,3 +147,20 @@ cube_pod_qos_class (CubeView pod_spec)
   gboolean equal = qos.requests[0] == qos.limits[0] && qos.requests[1] == qos.limits[1];
   return qos.all_limited && equal ? "Guaranteed" : "Burstable";
 }
+
+CubeView
+cube_condition_find (CubeView status, const char *type)
+{
+  CubeIter it;
+  CubeView condition;
+  for (cube_iter_init (&it, cube_view_member (status, "conditions")); cube_iter_next (&it, NULL, &condition);)
+    if (g_strcmp0 (cube_view_get_string (condition, "type"), type) == 0)
+      return condition;
+  return cube_view_none ();
+}
+
+gboolean
+cube_condition_is_true (CubeView status, const char *type)
+{
+  return g_strcmp0 (cube_view_get_string (cube_condition_find (status, type), "status"), "True") == 0;
+}

@@ -21,23 +21,6 @@ find_named (CubeView list, const char *name)
   return cube_view_none ();
 }
 
-static CubeView
-find_condition (CubeView status, const char *type)
-{
-  CubeIter it;
-  CubeView v;
-  for (cube_iter_init (&it, cube_view_member (status, "conditions")); cube_iter_next (&it, NULL, &v);)
-    if (g_strcmp0 (cube_view_get_string (v, "type"), type) == 0)
-      return v;
-  return cube_view_none ();
-}
-
-static gboolean
-is_true (CubeView condition)
-{
-  return g_strcmp0 (cube_view_get_string (condition, "status"), "True") == 0;
-}
-
 static gboolean
 is_sidecar (CubeView container)
 {
@@ -128,7 +111,7 @@ summarize_containers (PodSummary *summary, CubeView status)
   }
   if (strcmp (summary->reason, "Completed") != 0)
     return;
-  if (has_running && is_true (find_condition (status, "Ready")))
+  if (has_running && cube_condition_is_true (status, "Ready"))
     g_strlcpy (summary->reason, "Running", sizeof summary->reason);
   else if (cube_view_exists (terminated_badly))
     termination_reason (summary, terminated_badly, "");
@@ -143,7 +126,7 @@ summarize (const CubeRow *row, PodSummary *summary)
   const char *phase = cube_view_string_or (cube_view_member (status, "phase"), ""), *reason = cube_view_get_string (status, "reason");
   memset (summary, 0, sizeof *summary);
   g_strlcpy (summary->reason, reason != NULL && *reason != '\0' ? reason : phase, sizeof summary->reason);
-  if (g_strcmp0 (cube_view_get_string (find_condition (status, "PodScheduled"), "reason"), "SchedulingGated") == 0)
+  if (g_strcmp0 (cube_view_get_string (cube_condition_find (status, "PodScheduled"), "reason"), "SchedulingGated") == 0)
     g_strlcpy (summary->reason, "SchedulingGated", sizeof summary->reason);
 
   summary->total = cube_view_length (cube_view_member (spec, "containers"));
@@ -152,7 +135,7 @@ summarize (const CubeRow *row, PodSummary *summary)
   for (cube_iter_init (&it, cube_view_member (spec, "initContainers")); cube_iter_next (&it, NULL, &v);)
     summary->total += is_sidecar (v) ? 1 : 0;
 
-  if (!summarize_init (summary, spec, status) || is_true (find_condition (status, "Initialized")))
+  if (!summarize_init (summary, spec, status) || cube_condition_is_true (status, "Initialized"))
     summarize_containers (summary, status);
   if (cube_view_get_string (row->object, "metadata", "deletionTimestamp") == NULL)
     return;
@@ -206,7 +189,7 @@ pod_gates (const CubeRow *row, const char *argument)
   CubeView gates = cube_view_get (row->object, "spec", "readinessGates"), status = cube_view_member (row->object, "status");
   guint n = cube_view_length (gates), met = 0;
   for (guint i = 0; i < n; i++)
-    met += is_true (find_condition (status, cube_view_get_string (cube_view_element (gates, i), "conditionType"))) ? 1 : 0;
+    met += cube_condition_is_true (status, cube_view_get_string (cube_view_element (gates, i), "conditionType")) ? 1 : 0;
   if (n == 0)
     cube_cell_string (row, "<none>");
   else
@@ -218,8 +201,8 @@ pod_gates (const CubeRow *row, const char *argument)
 static void
 node_status (const CubeRow *row, const char *argument)
 {
-  CubeView ready = find_condition (cube_view_member (row->object, "status"), "Ready");
-  const char *text = !cube_view_exists (ready) ? "Unknown" : is_true (ready) ? "Ready" : "NotReady";
+  CubeView ready = cube_condition_find (cube_view_member (row->object, "status"), "Ready");
+  const char *text = !cube_view_exists (ready) ? "Unknown" : g_strcmp0 (cube_view_get_string (ready, "status"), "True") == 0 ? "Ready" : "NotReady";
   gboolean cordoned = cube_view_get_bool (row->object, FALSE, "spec", "unschedulable");
   cube_cell_format (row, "%s%s", text, cordoned ? ",SchedulingDisabled" : "");
 }

@@ -92,4 +92,8 @@ CUBE_EXPORT gboolean cube_containers_next (CubeContainerIter *iter, CubeView *re
 CUBE_EXPORT gint64 cube_pod_request (CubeView pod_spec, const char *resource);
 CUBE_EXPORT gint64 cube_pod_limit (CubeView pod_spec, const char *resource);
 CUBE_EXPORT const char *cube_pod_qos_class (CubeView pod_spec); /* "Guaranteed" "Burstable" "BestEffort" */
+/* ---- conditions of any kind ---- */
+/* The entry of @status.conditions with that type; NONE = there is none. */
+CUBE_EXPORT CubeView cube_condition_find (CubeView status, const char *type);
+CUBE_EXPORT gboolean cube_condition_is_true (CubeView status, const char *type); /* its status is "True" */
 CUBE_END_DECLS

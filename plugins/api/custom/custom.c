@@ -5,6 +5,7 @@
 #include <cube/scalar.h>
 #include "loopcall.h"
 #include <string.h>
+#include <workload/workload.h>
 
 typedef struct {
   CubeContext *context;
@@ -21,24 +22,6 @@ typedef struct {
   Custom *custom;
   const char *problem; /* NULL: it is served */
 } Verdict;
-
-static void
-set_condition (CubeMut *conditions, const char *type, gboolean is_true, const char *reason, const char *message, const char *now)
-{
-  CubeMut *condition = NULL;
-  for (guint i = 0; i < cube_mut_length (conditions) && condition == NULL; i++)
-    if (g_strcmp0 (cube_mut_string (cube_mut_member (cube_mut_element (conditions, i), "type")), type) == 0)
-      condition = cube_mut_element (conditions, i);
-  if (condition == NULL)
-    condition = cube_mut_append_object (conditions);
-  const char *status = is_true ? "True" : "False";
-  if (g_strcmp0 (cube_mut_string (cube_mut_member (condition, "status")), status) != 0)
-    cube_mut_set_string (condition, "lastTransitionTime", now);
-  cube_mut_set_string (condition, "type", type);
-  cube_mut_set_string (condition, "status", status);
-  cube_mut_set_string (condition, "reason", reason);
-  cube_mut_set_string (condition, "message", message);
-}
 
 static void
 add_stored_version (CubeMut *status, CubeView spec)
@@ -67,8 +50,8 @@ write_verdict (CubeMut *root, CubeView current, gpointer data)
   CubeMut *conditions = cube_mut_ensure_array (status, "conditions");
   gboolean is_good = verdict->problem == NULL;
   cube_time_format (cube_context_now_us (verdict->custom->context), now);
-  set_condition (conditions, "NamesAccepted", is_good, is_good ? "NoConflicts" : "NotAccepted", is_good ? "no conflicts found" : verdict->problem, now);
-  set_condition (conditions, "Established", is_good, is_good ? "InitialNamesAccepted" : "NotAccepted",
+  workload_state_condition (conditions, "NamesAccepted", is_good, is_good ? "NoConflicts" : "NotAccepted", is_good ? "no conflicts found" : verdict->problem, now);
+  workload_state_condition (conditions, "Established", is_good, is_good ? "InitialNamesAccepted" : "NotAccepted",
                  is_good ? "the initial names have been accepted" : "not all names are accepted", now);
   cube_mut_set_view (status, "acceptedNames", cube_view_member (spec, "names"));
   add_stored_version (status, spec);

@@ -381,7 +381,7 @@ rollout_sync_new_set (Rollout *rollout, gboolean create, GError **error)
   Change change = { .rollout = rollout, .revision = newest_old_revision (rollout) + 1 };
   if (!modify_set (rollout, rollout->new_set, change_existing, &change, error) || !sync_revision (rollout, error))
     return FALSE;
-  if (!cube_view_exists (workload_find_condition (cube_view_member (rollout->view, "status"), "Progressing")))
+  if (!cube_view_exists (cube_condition_find (cube_view_member (rollout->view, "status"), "Progressing")))
     note_progress (rollout, "True", "FoundNewReplicaSet", g_strdup_printf ("Found new replica set \"%s\"", cube_object_name (rollout->new_set->object)));
   return TRUE;
 }

@@ -61,7 +61,7 @@ is_progressing (const Counts *counts, CubeView old)
 static gint64
 time_left (const Rollout *rollout, CubeView old_status)
 {
-  CubeView progressing = workload_find_condition (old_status, "Progressing");
+  CubeView progressing = cube_condition_find (old_status, "Progressing");
   const char *reason = cube_view_get_string (progressing, "reason");
   const char *since = cube_view_get_string (progressing, "lastUpdateTime");
   gint64 since_us;
@@ -87,7 +87,7 @@ static gboolean
 set_progressing (const Rollout *rollout, CubeMut *status, CubeView old_status)
 {
   g_autofree char *text = progress_text (rollout, "is progressing.");
-  CubeView old = workload_find_condition (old_status, "Progressing");
+  CubeView old = cube_condition_find (old_status, "Progressing");
   g_autofree char *since = g_strdup (cube_view_get_string (old, "lastTransitionTime"));
   gboolean keep = g_strcmp0 (cube_view_get_string (old, "status"), "True") == 0 && since != NULL;
   workload_remove_condition (status, "Progressing");
@@ -102,7 +102,7 @@ static gboolean
 judge_progress (const Write *write, CubeMut *status, CubeView old)
 {
   const Rollout *rollout = write->rollout;
-  CubeView current = workload_find_condition (old, "Progressing");
+  CubeView current = cube_condition_find (old, "Progressing");
   if (rollout->progress_deadline_s == 0)
     return workload_remove_condition (status, "Progressing");
   if (write->counts.replicas == write->counts.updated && g_strcmp0 (cube_view_get_string (current, "reason"), "NewReplicaSetAvailable") == 0)
@@ -125,9 +125,9 @@ show_failure (const Rollout *rollout, CubeMut *status)
 {
   CubeView failure = cube_view_none ();
   if (rollout->new_set != NULL)
-    failure = workload_find_condition (cube_value_get (rollout->new_set->value, "status"), "ReplicaFailure");
+    failure = cube_condition_find (cube_value_get (rollout->new_set->value, "status"), "ReplicaFailure");
   for (guint i = 0; i < rollout->sets->len && !cube_view_exists (failure); i++)
-    failure = workload_find_condition (cube_value_get (((Set *) rollout->sets->pdata[i])->value, "status"), "ReplicaFailure");
+    failure = cube_condition_find (cube_value_get (((Set *) rollout->sets->pdata[i])->value, "status"), "ReplicaFailure");
   if (!cube_view_exists (failure))
     return workload_remove_condition (status, "ReplicaFailure");
   return workload_set_condition (status, "ReplicaFailure", cube_view_get_string (failure, "status"), cube_view_get_string (failure, "reason"),
@@ -220,7 +220,7 @@ change_paused (CubeMut *root, CubeView current, gpointer data)
 gboolean
 rollout_mark_paused (Rollout *rollout, GError **error)
 {
-  CubeView condition = workload_find_condition (cube_view_member (rollout->view, "status"), "Progressing");
+  CubeView condition = cube_condition_find (cube_view_member (rollout->view, "status"), "Progressing");
   const char *reason = cube_view_get_string (condition, "reason");
   gboolean is_paused = cube_view_get_bool (rollout->spec, FALSE, "paused");
   gboolean says_paused = g_strcmp0 (reason, "DeploymentPaused") == 0;

@@ -4,6 +4,7 @@
 #include <cube/plugin.h>
 #include <cube/scalar.h>
 #include <string.h>
+#include <workload/workload.h>
 
 #define FINALIZER "kubernetes"
 #define AGAIN_US (500 * 1000) /* the net below the watch of pods: content with finalizers */
@@ -72,24 +73,6 @@ join (GPtrArray *parts)
   return text;
 }
 
-static void
-set_condition (CubeMut *conditions, const char *type, gboolean is_true, const char *reason, const char *message, const char *now)
-{
-  CubeMut *condition = NULL;
-  for (guint i = 0; i < cube_mut_length (conditions) && condition == NULL; i++)
-    if (g_strcmp0 (cube_mut_string (cube_mut_member (cube_mut_element (conditions, i), "type")), type) == 0)
-      condition = cube_mut_element (conditions, i);
-  if (condition == NULL)
-    condition = cube_mut_append_object (conditions);
-  const char *status = is_true ? "True" : "False";
-  if (g_strcmp0 (cube_mut_string (cube_mut_member (condition, "status")), status) != 0)
-    cube_mut_set_string (condition, "lastTransitionTime", now);
-  cube_mut_set_string (condition, "type", type);
-  cube_mut_set_string (condition, "status", status);
-  cube_mut_set_string (condition, "reason", reason);
-  cube_mut_set_string (condition, "message", message);
-}
-
 static gboolean
 write_conditions (CubeMut *root, CubeView current, gpointer data)
 {
@@ -107,14 +90,14 @@ write_conditions (CubeMut *root, CubeView current, gpointer data)
   g_autofree char *some = g_strconcat ("Some content in the namespace has finalizers remaining: ", holders, NULL);
   g_autofree char *failure = g_strdup_printf ("Failed to delete all resource types, %u remaining: %s", sweep->failures->len, failed);
   cube_time_format (sweep->now_us, now);
-  set_condition (conditions, "NamespaceDeletionDiscoveryFailure", FALSE, "ResourcesDiscovered", "All resources successfully discovered", now);
-  set_condition (conditions, "NamespaceDeletionGroupVersionParsingFailure", FALSE, "ParsedGroupVersions", "All legacy kube types successfully parsed", now);
+  workload_state_condition (conditions, "NamespaceDeletionDiscoveryFailure", FALSE, "ResourcesDiscovered", "All resources successfully discovered", now);
+  workload_state_condition (conditions, "NamespaceDeletionGroupVersionParsingFailure", FALSE, "ParsedGroupVersions", "All legacy kube types successfully parsed", now);
   gboolean has_failed = sweep->failures->len > 0, has_rest = sweep->remaining->len > 0, is_held = held->len > 0;
-  set_condition (conditions, "NamespaceDeletionContentFailure", has_failed, has_failed ? "ContentDeletionFailed" : "ContentDeleted",
+  workload_state_condition (conditions, "NamespaceDeletionContentFailure", has_failed, has_failed ? "ContentDeletionFailed" : "ContentDeleted",
                  has_failed ? failure : "All content successfully deleted, may be waiting on finalization", now);
-  set_condition (conditions, "NamespaceContentRemaining", has_rest, has_rest ? "SomeResourcesRemain" : "ContentRemoved",
+  workload_state_condition (conditions, "NamespaceContentRemaining", has_rest, has_rest ? "SomeResourcesRemain" : "ContentRemoved",
                  has_rest ? remain : "All content successfully removed", now);
-  set_condition (conditions, "NamespaceFinalizersRemaining", is_held, is_held ? "SomeFinalizersRemain" : "ContentHasNoFinalizers",
+  workload_state_condition (conditions, "NamespaceFinalizersRemaining", is_held, is_held ? "SomeFinalizersRemain" : "ContentHasNoFinalizers",
                  is_held ? some : "All content-preserving finalizers finished", now);
   return !cube_mut_equal_view (conditions, cube_view_get (current, "status", "conditions"));
 }

@@ -50,4 +50,3 @@ char lifecycle_ready_of (CubeView node);
 /* Brings the taints of @name in line with its conditions; @wanted: key of its NoExecute taint, NULL = none. */
 gboolean lifecycle_write_taints (CubeControllerEnv *env, const char *name, const char *wanted, GError **error);
 gboolean lifecycle_has_no_execute (CubeView node);                /* one of ours */
-CubeMut *lifecycle_find_condition (CubeMut *conditions, const char *type);

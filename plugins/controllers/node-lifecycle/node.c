@@ -3,16 +3,12 @@
  * each node's grace ends; a Lease renewed only notes the time. */
 #include "lifecycle.h"
 #include <string.h>
+#include <workload/workload.h>
 
 static const char *
 ready_heartbeat (CubeView node)
 {
-  CubeIter it;
-  CubeView condition;
-  for (cube_iter_init (&it, cube_view_get (node, "status", "conditions")); cube_iter_next (&it, NULL, &condition);)
-    if (g_strcmp0 (cube_view_get_string (condition, "type"), "Ready") == 0)
-      return cube_view_get_string (condition, "lastHeartbeatTime");
-  return NULL;
+  return cube_view_get_string (cube_condition_find (cube_view_member (node, "status"), "Ready"), "lastHeartbeatTime");
 }
 
 /* @sign differs from the last: the node lives. */
@@ -45,7 +41,7 @@ mark_unknown (CubeMut *root, CubeView node, gpointer data)
   cube_time_format (silence->now_us, now);
   for (guint i = 0; i < G_N_ELEMENTS (types); i++)
     {
-      CubeMut *condition = lifecycle_find_condition (conditions, types[i]);
+      CubeMut *condition = workload_find_condition (conditions, types[i], NULL);
       gboolean is_new = condition == NULL;
       if (!is_new && g_strcmp0 (cube_mut_string (cube_mut_member (condition, "status")), "Unknown") == 0)
         continue;
@@ -74,7 +70,7 @@ static gboolean
 mark_pod (CubeMut *root, CubeView pod, gpointer data)
 {
   Mark *mark = data;
-  CubeMut *ready = lifecycle_find_condition (cube_mut_get (root, "status", "conditions"), "Ready");
+  CubeMut *ready = workload_find_condition (cube_mut_get (root, "status", "conditions"), "Ready", NULL);
   char now[32];
   mark->did = ready != NULL && g_strcmp0 (cube_mut_string (cube_mut_member (ready, "status")), "True") == 0 &&
               g_strcmp0 (cube_view_get_string (pod, "metadata", "uid"), cube_object_uid (mark->pod)) == 0;

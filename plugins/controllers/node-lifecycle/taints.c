@@ -17,12 +17,7 @@ static const struct {
 static const char *
 status_of (CubeView node, const char *type)
 {
-  CubeIter it;
-  CubeView condition;
-  for (cube_iter_init (&it, cube_view_get (node, "status", "conditions")); cube_iter_next (&it, NULL, &condition);)
-    if (g_strcmp0 (cube_view_get_string (condition, "type"), type) == 0)
-      return cube_view_get_string (condition, "status");
-  return NULL;
+  return cube_view_get_string (cube_condition_find (cube_view_member (node, "status"), type), "status");
 }
 
 char
@@ -30,18 +25,6 @@ lifecycle_ready_of (CubeView node)
 {
   const char *status = status_of (node, "Ready");
   return status == NULL ? 0 : strcmp (status, "True") == 0 ? 'T' : strcmp (status, "False") == 0 ? 'F' : 'U';
-}
-
-CubeMut *
-lifecycle_find_condition (CubeMut *conditions, const char *type)
-{
-  for (guint i = 0; i < cube_mut_length (conditions); i++)
-    {
-      CubeMut *condition = cube_mut_element (conditions, i);
-      if (g_strcmp0 (cube_mut_string (cube_mut_member (condition, "type")), type) == 0)
-        return condition;
-    }
-  return NULL;
 }
 
 gboolean

@@ -71,7 +71,7 @@ is_out_of_service (CubeView node)
 static gboolean
 is_ready (CubeView node)
 {
-  return g_strcmp0 (cube_view_get_string (workload_find_condition (cube_view_member (node, "status"), "Ready"), "status"), "True") == 0;
+  return g_strcmp0 (cube_view_get_string (cube_condition_find (cube_view_member (node, "status"), "Ready"), "status"), "True") == 0;
 }
 
 static gint64

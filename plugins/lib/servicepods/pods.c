@@ -41,12 +41,7 @@ service_wants_family (CubeView service, gboolean is_ipv6)
 static CubeView
 ready_condition (CubeView pod)
 {
-  CubeIter it;
-  CubeView condition;
-  for (cube_iter_init (&it, cube_view_get (pod, "status", "conditions")); cube_iter_next (&it, NULL, &condition);)
-    if (g_strcmp0 (cube_view_get_string (condition, "type"), "Ready") == 0)
-      return condition;
-  return cube_view_none ();
+  return cube_condition_find (cube_view_member (pod, "status"), "Ready");
 }
 
 gboolean

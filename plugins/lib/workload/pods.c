@@ -9,21 +9,10 @@ workload_pod_is_active (CubeView pod)
   return g_strcmp0 (phase, "Succeeded") != 0 && g_strcmp0 (phase, "Failed") != 0 && !cube_view_exists (cube_view_get (pod, "metadata", "deletionTimestamp"));
 }
 
-CubeView
-workload_find_condition (CubeView status_root, const char *type)
-{
-  CubeIter it;
-  CubeView condition;
-  for (cube_iter_init (&it, cube_view_member (status_root, "conditions")); cube_iter_next (&it, NULL, &condition);)
-    if (g_strcmp0 (cube_view_get_string (condition, "type"), type) == 0)
-      return condition;
-  return cube_view_none ();
-}
-
 static CubeView
 ready_condition (CubeView pod)
 {
-  return workload_find_condition (cube_view_member (pod, "status"), "Ready");
+  return cube_condition_find (cube_view_member (pod, "status"), "Ready");
 }
 
 gboolean
@@ -53,17 +42,34 @@ workload_pod_is_available (CubeView pod, gint64 min_ready_s, gint64 now_us, gint
 
 /* ---- conditions ---- */
 
-static CubeMut *
-find_condition (CubeMut *conditions, const char *type, guint *ret_index)
+CubeMut *
+workload_find_condition (CubeMut *conditions, const char *type, guint *ret_index)
 {
   for (guint i = 0; i < cube_mut_length (conditions); i++)
     {
       CubeMut *condition = cube_mut_element (conditions, i);
-      *ret_index = i;
-      if (g_strcmp0 (cube_mut_string (cube_mut_member (condition, "type")), type) == 0)
-        return condition;
+      if (g_strcmp0 (cube_mut_string (cube_mut_member (condition, "type")), type) != 0)
+        continue;
+      if (ret_index != NULL)
+        *ret_index = i;
+      return condition;
     }
   return NULL;
+}
+
+void
+workload_state_condition (CubeMut *conditions, const char *type, gboolean is_true, const char *reason, const char *message, const char *now)
+{
+  const char *status = is_true ? "True" : "False";
+  CubeMut *condition = workload_find_condition (conditions, type, NULL);
+  if (condition == NULL)
+    condition = cube_mut_append_object (conditions);
+  if (g_strcmp0 (cube_mut_string (cube_mut_member (condition, "status")), status) != 0)
+    cube_mut_set_string (condition, "lastTransitionTime", now);
+  cube_mut_set_string (condition, "type", type);
+  cube_mut_set_string (condition, "status", status);
+  cube_mut_set_string (condition, "reason", reason);
+  cube_mut_set_string (condition, "message", message);
 }
 
 gboolean
@@ -71,7 +77,7 @@ workload_remove_condition (CubeMut *status_root, const char *type)
 {
   CubeMut *conditions = cube_mut_member (status_root, "conditions");
   guint index;
-  if (conditions == NULL || find_condition (conditions, type, &index) == NULL)
+  if (conditions == NULL || workload_find_condition (conditions, type, &index) == NULL)
     return FALSE;
   cube_mut_remove_element (conditions, index);
   if (cube_mut_length (conditions) == 0)
@@ -87,7 +93,7 @@ workload_set_condition (CubeMut *status_root, const char *type, const char *stat
   guint index;
   cube_time_format (now_us, now);
   g_autofree char *transition = g_strdup (now);
-  CubeMut *old = find_condition (conditions, type, &index);
+  CubeMut *old = workload_find_condition (conditions, type, &index);
   if (old != NULL)
     {
       gboolean has_status = g_strcmp0 (cube_mut_string (cube_mut_member (old, "status")), status) == 0;

@@ -40,7 +40,7 @@ rank_pod (CubeObject *pod, GHashTable *per_node, gint64 now_us)
   const char *node = cube_view_get_string (root, "spec", "nodeName");
   const char *phase = cube_view_get_string (root, "status", "phase");
   const char *cost = cube_view_get_string (root, "metadata", "annotations", "controller.kubernetes.io/pod-deletion-cost");
-  CubeView ready = workload_find_condition (cube_view_member (root, "status"), "Ready");
+  CubeView ready = cube_condition_find (cube_view_member (root, "status"), "Ready");
   gint64 since_us;
   Rank rank = { .pod = pod, .is_assigned = node != NULL && *node != '\0', .is_ready = workload_pod_is_ready (root) };
   rank.phase = g_strcmp0 (phase, "Running") == 0 ? 2 : g_strcmp0 (phase, "Unknown") == 0 ? 1 : 0;

@@ -114,7 +114,7 @@ change_status (CubeMut *root, CubeView current, gpointer data)
   if (wanted->terminating >= 0)
     is_changed |= set_count (status, old, "terminatingReplicas", wanted->terminating, TRUE);
   is_changed |= set_count (status, old, "observedGeneration", MAX (wanted->observed_generation, cube_view_get_int (old, 0, "observedGeneration")), FALSE);
-  if (wanted->failure_reason != NULL && !cube_view_exists (workload_find_condition (old, "ReplicaFailure")))
+  if (wanted->failure_reason != NULL && !cube_view_exists (cube_condition_find (old, "ReplicaFailure")))
     is_changed |= workload_set_condition (status, "ReplicaFailure", "True", wanted->failure_reason, wanted->failure_message, wanted->now_us, FALSE);
   else if (wanted->failure_reason == NULL)
     is_changed |= workload_remove_condition (status, "ReplicaFailure");

@@ -45,7 +45,10 @@ void workload_rank_for_deletion (GPtrArray *pods, GPtrArray *related, gint64 now
  * @with_update_time: Deployment's lastUpdateTime too. */
 gboolean workload_set_condition (CubeMut *status_root, const char *type, const char *status, const char *reason, const char *message, gint64 now_us, gboolean with_update_time);
 gboolean workload_remove_condition (CubeMut *status_root, const char *type);
-CubeView workload_find_condition (CubeView status_root, const char *type);
+/* The entry of that type in a list being changed, or NULL; @ret_index (nullable): its place. */
+CubeMut *workload_find_condition (CubeMut *conditions, const char *type, guint *ret_index);
+/* The same for kinds that always say all their conditions: reason and message follow, the order stays. @now: RFC 3339. */
+void workload_state_condition (CubeMut *conditions, const char *type, gboolean is_true, const char *reason, const char *message, const char *now);
 
 /* ---- replica counts (ReplicaSet and ReplicationController) ---- */
 typedef struct {

@@ -211,22 +211,11 @@ set_images (CubeMut *status, const NodeRegistration *self)
     }
 }
 
-static CubeView
-find_condition (CubeView conditions, const char *type)
-{
-  CubeIter it;
-  CubeView condition;
-  for (cube_iter_init (&it, conditions); cube_iter_next (&it, NULL, &condition);)
-    if (g_strcmp0 (cube_view_get_string (condition, "type"), type) == 0)
-      return condition;
-  return cube_view_none ();
-}
-
 /* Keeps what others wrote and the order; heartbeat only when @heartbeat. */
 static void
 set_condition (CubeMut *conditions, CubeView old, const char *type, const char *status, const char *reason, const char *message, const char *now, gboolean heartbeat)
 {
-  CubeView before = find_condition (old, type);
+  CubeView before = cube_condition_find (old, type);
   gboolean is_same = g_strcmp0 (cube_view_get_string (before, "status"), status) == 0;
   CubeMut *entry = cube_mut_append_object (conditions);
   cube_mut_set_string (entry, "type", type);
@@ -255,7 +244,7 @@ set_conditions (CubeMut *status, CubeView old, const NodeRegistration *self, gbo
   CubeIter it;
   CubeView condition;
   cube_time_format (cube_context_now_us (self->agent->context), now);
-  for (cube_iter_init (&it, old); heartbeat && cube_iter_next (&it, NULL, &condition);)
+  for (cube_iter_init (&it, cube_view_member (old, "conditions")); heartbeat && cube_iter_next (&it, NULL, &condition);)
     if (!is_ours (cube_view_get_string (condition, "type")))
       cube_mut_append (conditions, cube_mut_new_view (cube_mut_builder (status), condition));
   set_condition (conditions, old, "MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", now, heartbeat);
@@ -269,14 +258,14 @@ set_conditions (CubeMut *status, CubeView old, const NodeRegistration *self, gbo
 }
 
 static void
-fill_status (CubeMut *status, CubeView old_conditions, const NodeRegistration *self, gboolean heartbeat)
+fill_status (CubeMut *status, CubeView old, const NodeRegistration *self, gboolean heartbeat)
 {
   const NodeMachine *machine = self->agent->machine;
   CubeMut *addresses = cube_mut_set_array (status, "addresses");
   add_address (addresses, "InternalIP", machine->ip);
   add_address (addresses, "Hostname", machine->hostname);
   set_resources (status, machine);
-  set_conditions (status, old_conditions, self, heartbeat);
+  set_conditions (status, old, self, heartbeat);
   cube_mut_set_int (cube_mut_set_object (cube_mut_set_object (status, "daemonEndpoints"), "kubeletEndpoint"), "Port", KUBELET_PORT);
   set_images (status, self);
   set_info (status, self, machine);
@@ -285,7 +274,7 @@ fill_status (CubeMut *status, CubeView old_conditions, const NodeRegistration *s
 static gboolean
 change_status (CubeMut *root, CubeView current, gpointer data)
 {
-  fill_status (cube_mut_ensure_object (root, "status"), cube_view_get (current, "status", "conditions"), data, TRUE);
+  fill_status (cube_mut_ensure_object (root, "status"), cube_view_member (current, "status"), data, TRUE);
   return TRUE;
 }
 

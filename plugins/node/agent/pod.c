@@ -143,12 +143,7 @@ typedef struct {
 static gboolean
 is_foreign (CubeView ours, const char *type)
 {
-  CubeIter it;
-  CubeView condition;
-  for (cube_iter_init (&it, cube_view_member (ours, "conditions")); cube_iter_next (&it, NULL, &condition);)
-    if (g_strcmp0 (cube_view_get_string (condition, "type"), type) == 0)
-      return FALSE;
-  return TRUE;
+  return !cube_view_exists (cube_condition_find (ours, type));
 }
 
 static gboolean

@@ -337,13 +337,9 @@ static const char *const our_conditions[] = { "PodReadyToStartContainers", "Init
 static void
 add_condition (Build *build, CubeMut *conditions, const char *type, gboolean is_true, const char *reason, const char *message)
 {
-  CubeIter it;
-  CubeView condition, before = cube_view_none ();
   char now[32];
   const char *status = is_true ? "True" : "False";
-  for (cube_iter_init (&it, cube_view_member (build->input->old, "conditions")); cube_iter_next (&it, NULL, &condition);)
-    if (g_strcmp0 (cube_view_get_string (condition, "type"), type) == 0)
-      before = condition;
+  CubeView before = cube_condition_find (build->input->old, type);
   const char *since = g_strcmp0 (cube_view_get_string (before, "status"), status) == 0 ? cube_view_get_string (before, "lastTransitionTime") : NULL;
   cube_time_format (cube_context_now_us (build->input->agent->context), now);
   CubeMut *entry = cube_mut_append_object (conditions);
@@ -408,14 +404,12 @@ add_initialized (Build *build, CubeMut *conditions, CubeMut *inits, const char *
 static void
 check_gates (Build *build, GString *message)
 {
-  CubeIter it, conditions;
-  CubeView gate, condition;
+  CubeIter it;
+  CubeView gate, pod_status = cube_view_member (build->input->pod, "status");
   for (cube_iter_init (&it, cube_view_member (build->spec, "readinessGates")); cube_iter_next (&it, NULL, &gate);)
     {
-      const char *type = cube_view_string_or (cube_view_member (gate, "conditionType"), ""), *status = NULL;
-      for (cube_iter_init (&conditions, cube_view_get (build->input->pod, "status", "conditions")); cube_iter_next (&conditions, NULL, &condition);)
-        if (g_strcmp0 (cube_view_get_string (condition, "type"), type) == 0)
-          status = cube_view_get_string (condition, "status");
+      const char *type = cube_view_string_or (cube_view_member (gate, "conditionType"), "");
+      const char *status = cube_view_get_string (cube_condition_find (pod_status, type), "status");
       if (status == NULL)
         g_string_append_printf (message, "%scorresponding condition of pod readiness gate \"%s\" does not exist.", message->len > 0 ? ", " : "", type);
       else if (!g_str_equal (status, "True"))

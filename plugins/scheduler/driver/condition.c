@@ -28,13 +28,7 @@ patch_done (CubeResponse *response, GError *error, gpointer data)
 static CubeView
 present_condition (CubeView pod)
 {
-  CubeIter it;
-  CubeView one;
-
-  for (cube_iter_init (&it, cube_view_get (pod, "status", "conditions")); cube_iter_next (&it, NULL, &one);)
-    if (g_strcmp0 (cube_view_get_string (one, "type"), "PodScheduled") == 0)
-      return one;
-  return cube_view_none ();
+  return cube_condition_find (cube_view_member (pod, "status"), "PodScheduled");
 }
 
 static CubeValue *
