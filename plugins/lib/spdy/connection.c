@@ -17,6 +17,9 @@
 #define OUT_MAX_BYTES (4 * OUT_LIMIT_BYTES)
 #define MAX_STREAMS 256
 #define MAX_WINDOW 0x7fffffff
+/* What a peer may send before it has to hear of us again.  Not reading the socket is what holds it back; and a server that
+ * closes while something of ours lies unread makes its kernel drop what it had still to send. */
+#define OUR_WINDOW 0x40000000
 
 typedef struct {
   guint32 id;
@@ -352,7 +355,7 @@ static void
 acknowledge (CubeSpdy *self, Stream *stream, gsize size)
 {
   self->unacknowledged += (guint) size;
-  if (self->unacknowledged >= CUBE_SPDY_INITIAL_WINDOW / 2)
+  if (self->unacknowledged >= OUR_WINDOW / 2)
     {
       cube_spdy_write_window_update (self->out, 0, self->unacknowledged);
       self->unacknowledged = 0;
@@ -360,7 +363,7 @@ acknowledge (CubeSpdy *self, Stream *stream, gsize size)
   if (stream != NULL)
     {
       stream->unacknowledged += (guint) size;
-      if (stream->unacknowledged >= CUBE_SPDY_INITIAL_WINDOW / 2 && !stream->has_ended)
+      if (stream->unacknowledged >= OUR_WINDOW / 2 && !stream->has_ended)
         {
           cube_spdy_write_window_update (self->out, stream->id, stream->unacknowledged);
           stream->unacknowledged = 0;
@@ -529,6 +532,8 @@ cube_spdy_connect (const char *url,
   self->streams = g_array_new (FALSE, TRUE, sizeof (Stream));
   self->out = g_byte_array_new ();
   self->window = self->initial_window = CUBE_SPDY_INITIAL_WINDOW;
+  cube_spdy_write_settings (self->out, CUBE_SPDY_SETTINGS_INITIAL_WINDOW, OUR_WINDOW);
+  cube_spdy_write_window_update (self->out, 0, OUR_WINDOW - CUBE_SPDY_INITIAL_WINDOW);
   return self;
 }
 

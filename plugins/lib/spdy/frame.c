@@ -282,3 +282,12 @@ cube_spdy_write_window_update (GByteArray *out, guint32 stream, guint32 delta)
 {
   append_two (out, CUBE_SPDY_WINDOW_UPDATE, stream & ID_MASK, delta);
 }
+
+void
+cube_spdy_write_settings (GByteArray *out, guint32 id, guint32 value)
+{
+  append_control (out, CUBE_SPDY_SETTINGS, 0, 12);
+  append_u32 (out, 1);
+  append_u32 (out, id & 0xffffff);
+  append_u32 (out, value);
+}

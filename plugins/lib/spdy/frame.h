@@ -68,4 +68,5 @@ void cube_spdy_write_syn_reply (GByteArray *out, guint32 stream, const guint8 *b
 void cube_spdy_write_rst_stream (GByteArray *out, guint32 stream, guint32 status);
 void cube_spdy_write_ping (GByteArray *out, guint32 id);
 void cube_spdy_write_goaway (GByteArray *out, guint32 last_stream, guint32 status);
+void cube_spdy_write_settings (GByteArray *out, guint32 id, guint32 value); /* one entry */
 void cube_spdy_write_window_update (GByteArray *out, guint32 stream, guint32 delta);
