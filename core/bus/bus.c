@@ -398,11 +398,13 @@ cube_bus_subscribe (CubeBus *bus, const char *resource_key, guint64 after, CubeL
       g_mutex_unlock (&topic->lock);
       waker_unref (waker);
       g_free (subscription);
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_EXPIRED, "too old resource version: %" G_GUINT64_FORMAT " (%" G_GUINT64_FORMAT ")", after, floor);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_EXPIRED, "too old resource version: %" G_GUINT64_FORMAT " (%" G_GUINT64_FORMAT ")", after,
+                   floor);
       return NULL;
     }
   g_atomic_int_inc (&bus->ref_count);
-  *subscription = (CubeSubscription){ .bus = bus, .topic = topic, .group = topic_group (topic, waker), .after = after, .ready = ready, .data = data };
+  *subscription =
+      (CubeSubscription){ .bus = bus, .topic = topic, .group = topic_group (topic, waker), .after = after, .ready = ready, .data = data };
   subscription->cursor = cube_ring_find (&topic->ring, after);
   subscription_link (subscription, &subscription->group->armed);
   if (subscription->cursor < topic->ring.head)

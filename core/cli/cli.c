@@ -52,11 +52,10 @@ gboolean
 cube_cli_parse (int *argc, char ***argv, const char *command, const char *summary, const char *description, const GOptionEntry *entries,
                 CubeOptions *options, int *ret_status)
 {
-  const GOptionEntry common[] = {
-    { "data-dir", 'd', 0, G_OPTION_ARG_FILENAME, &options->data_dir, "Where the cluster lives (default /var/lib/cube as root, else ~/.local/share/cube)", "DIR" },
-    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &options->config_path, "Configuration file (YAML)", "FILE" },
-    { NULL }
-  };
+  const GOptionEntry common[] = { { "data-dir", 'd', 0, G_OPTION_ARG_FILENAME, &options->data_dir,
+                                    "Where the cluster lives (default /var/lib/cube as root, else ~/.local/share/cube)", "DIR" },
+                                  { "config", 'c', 0, G_OPTION_ARG_FILENAME, &options->config_path, "Configuration file (YAML)", "FILE" },
+                                  { NULL } };
   g_autoptr (GError) error = NULL;
   g_autofree char *usage = g_strdup_printf ("- %s", summary);
   g_autoptr (GOptionContext) context = g_option_context_new (usage);

@@ -42,7 +42,8 @@ ask (const CubeOptions *options, const char *command, const char *op)
   g_autoptr (GError) error = NULL;
   CubeValue *answer = cube_control_call (options->data_dir, op, &error);
   if (answer == NULL)
-    g_printerr ("cube %s: no cluster runs in %s (%s)\n  start one: cube up --data-dir %s\n", command, options->data_dir, error->message, options->data_dir);
+    g_printerr ("cube %s: no cluster runs in %s (%s)\n  start one: cube up --data-dir %s\n", command, options->data_dir, error->message,
+                options->data_dir);
   return answer;
 }
 
@@ -52,7 +53,8 @@ print_status (CubeView status)
   CubeIter it;
   CubeView element;
   guint n_plugins = 0, n_ill = 0;
-  printf ("%s, pid %" G_GINT64_FORMAT "\n", cube_view_get_bool (status, FALSE, "ready") ? "ready" : "not ready", cube_view_get_int (status, 0, "pid"));
+  printf ("%s, pid %" G_GINT64_FORMAT "\n", cube_view_get_bool (status, FALSE, "ready") ? "ready" : "not ready",
+          cube_view_get_int (status, 0, "pid"));
   printf ("  server      %s\n", cube_view_string_or (cube_view_member (status, "server"), "-"));
   printf ("  kubeconfig  %s\n", cube_view_string_or (cube_view_member (status, "kubeconfig"), "-"));
   printf ("  roles       %s, runtime %s\n", cube_view_get_string (status, "roles"), cube_view_get_string (status, "runtime"));
@@ -75,7 +77,8 @@ cube_command_status (int argc, char **argv, const CubeCommandContext *context)
   g_autofree char *output = NULL;
   cube_options_init (&options);
   const GOptionEntry entries[] = { { "output", 'o', 0, G_OPTION_ARG_STRING, &output, "json or yaml", "FORMAT" }, { NULL } };
-  if (!cube_cli_parse (&argc, &argv, "status", "say what runs, where, and how it is", "Returns 0 when the cluster is ready, 1 otherwise.", entries, &options, &status))
+  if (!cube_cli_parse (&argc, &argv, "status", "say what runs, where, and how it is", "Returns 0 when the cluster is ready, 1 otherwise.",
+                       entries, &options, &status))
     {
       cube_options_clear (&options);
       return status;
@@ -97,7 +100,8 @@ print_plugin (CubeView plugin)
   CubeIter it;
   CubeView element;
   g_autofree char *spent = g_strdup_printf ("%.1f ms", (double) cube_view_get_int (plugin, 0, "timeMicros") / 1000);
-  printf ("%-32s %-9s %-9s %12s  ", cube_view_string_or (cube_view_member (plugin, "name"), "-"), cube_view_string_or (cube_view_member (plugin, "version"), "-"),
+  printf ("%-32s %-9s %-9s %12s  ", cube_view_string_or (cube_view_member (plugin, "name"), "-"),
+          cube_view_string_or (cube_view_member (plugin, "version"), "-"),
           cube_view_get_bool (plugin, FALSE, "healthy") ? "healthy" : cube_view_get_string (plugin, "state"), spent);
   for (cube_iter_init (&it, cube_view_member (plugin, "interfaces")); cube_iter_next (&it, NULL, &element);)
     printf ("%s ", cube_view_string (element));
@@ -147,7 +151,8 @@ cube_command_kubeconfig (int argc, char **argv, const CubeCommandContext *contex
   int status;
   gboolean is_raw = FALSE;
   cube_options_init (&options);
-  const GOptionEntry entries[] = { { "raw", 0, 0, G_OPTION_ARG_NONE, &is_raw, "Print the file itself (it holds a private key)", NULL }, { NULL } };
+  const GOptionEntry entries[] = { { "raw", 0, 0, G_OPTION_ARG_NONE, &is_raw, "Print the file itself (it holds a private key)", NULL },
+                                   { NULL } };
   if (!cube_cli_parse (&argc, &argv, "kubeconfig", "print the path of the administrator's kubeconfig", NULL, entries, &options, &status))
     {
       cube_options_clear (&options);
@@ -209,9 +214,10 @@ cube_command_down (int argc, char **argv, const CubeCommandContext *context)
   int status;
   gint timeout_s = 90;
   cube_options_init (&options);
-  const GOptionEntry entries[] = { { "timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s, "How long to wait (default 90)", "SECONDS" }, { NULL } };
-  if (!cube_cli_parse (&argc, &argv, "down", "end everything `up` started: pods, network, containerd, the daemon", "The data stays: `cube up` brings the same cluster back.",
-                       entries, &options, &status))
+  const GOptionEntry entries[] = { { "timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s, "How long to wait (default 90)", "SECONDS" },
+                                   { NULL } };
+  if (!cube_cli_parse (&argc, &argv, "down", "end everything `up` started: pods, network, containerd, the daemon",
+                       "The data stays: `cube up` brings the same cluster back.", entries, &options, &status))
     {
       cube_options_clear (&options);
       return status;

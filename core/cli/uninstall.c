@@ -34,8 +34,7 @@ typedef struct {
   GPtrArray *problems;  /* what could not be removed, and why */
 } Removal;
 
-static void G_GNUC_PRINTF (2, 3)
-complain (Removal *removal, const char *format, ...)
+static void G_GNUC_PRINTF (2, 3) complain (Removal *removal, const char *format, ...)
 {
   va_list args;
   va_start (args, format);
@@ -212,7 +211,8 @@ remove_rules (Removal *removal)
   /* Made first, so that one that is gone is no error. */
   g_autofree char *script = g_strdup_printf ("add table ip cube-%s\ndelete table ip cube-%s\n", digest, digest);
   const char *const args[] = { path, "-f", "-", NULL };
-  g_autoptr (GSubprocess) nft = g_subprocess_newv (args, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error);
+  g_autoptr (GSubprocess) nft =
+      g_subprocess_newv (args, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error);
   if (nft == NULL || !g_subprocess_communicate_utf8 (nft, script, NULL, NULL, &complaint, &error))
     complain (removal, "packet rules: %s", error->message);
   else if (!g_subprocess_get_successful (nft))
@@ -238,7 +238,8 @@ check_folder (const Removal *removal)
   if (removal->real_dir == NULL)
     g_printerr ("cube uninstall: %s: %s\n", removal->data_dir, g_strerror (errno));
   else if (lstat (lock, &info) != 0 || !S_ISREG (info.st_mode))
-    g_printerr ("cube uninstall: %s is no data directory of a cluster (found no file %s in it); nothing was removed\n", removal->data_dir, LOCK_NAME);
+    g_printerr ("cube uninstall: %s is no data directory of a cluster (found no file %s in it); nothing was removed\n", removal->data_dir,
+                LOCK_NAME);
   else if (info.st_uid != geteuid () && geteuid () != 0)
     g_printerr ("cube uninstall: the cluster in %s is of user %u: run it as that user\n", removal->data_dir, info.st_uid);
   else if (is_below_or_same (g_get_home_dir (), removal->real_dir) || (self != NULL && is_below_or_same (self, removal->real_dir)))
@@ -350,8 +351,10 @@ cube_command_uninstall (int argc, char **argv, const CubeCommandContext *context
   gboolean is_yes = FALSE;
   cube_options_init (&options);
   const GOptionEntry entries[] = { { "yes", 'y', 0, G_OPTION_ARG_NONE, &is_yes, "Do not ask", NULL }, { NULL } };
-  if (!cube_cli_parse (&argc, &argv, "uninstall", "end the cluster and remove everything it left on this machine",
-                       "Removes the data directory with everything in it, the cluster's link, packet rules and mounts. There is no way back.", entries, &options, &status))
+  if (!cube_cli_parse (
+          &argc, &argv, "uninstall", "end the cluster and remove everything it left on this machine",
+          "Removes the data directory with everything in it, the cluster's link, packet rules and mounts. There is no way back.", entries,
+          &options, &status))
     {
       cube_options_clear (&options);
       return status;

@@ -13,9 +13,9 @@
 #define POLL_US (20 * 1000)
 
 static const char up_description[] =
-  "Starts a cluster on this machine: control plane, node and network in one process. Progress goes to standard output; the log to DIR/cube.log.\n"
-  "Returns 0 once every node is Ready. Running it again on a running cluster changes nothing.\n\n"
-  "Examples:\n  cube up\n  cube up --runtime sim --sim-nodes 10 --data-dir /tmp/c --listen 127.0.0.1:0\n  cube up --roles api     an API server alone\n";
+    "Starts a cluster on this machine: control plane, node and network in one process. Progress goes to standard output; the log to DIR/cube.log.\n"
+    "Returns 0 once every node is Ready. Running it again on a running cluster changes nothing.\n\n"
+    "Examples:\n  cube up\n  cube up --runtime sim --sim-nodes 10 --data-dir /tmp/c --listen 127.0.0.1:0\n  cube up --roles api     an API server alone\n";
 
 /* Starts `cube <same arguments> --foreground` detached, its output into the log. Returns its pid, or -1. */
 static pid_t
@@ -76,7 +76,9 @@ last_complaint (const CubeOptions *options)
 static const char *
 remedy (const char *why)
 {
-  static const struct { const char *word, *advice; } table[] = {
+  static const struct {
+    const char *word, *advice;
+  } table[] = {
     { "in use by another cube", "a cluster already runs there: cube status, or choose another --data-dir" },
     { "ddress already in use", "another program has the port: choose one with --listen ADDR:PORT, or --listen :0 for a free one" },
     { "ermission denied", "run it as root, or with --runtime sim and a --data-dir of yours" },
@@ -147,7 +149,8 @@ wait_ready (pid_t pid, const CubeOptions *options, gint64 timeout_us)
       progress_of (root, &last);
       if (g_get_monotonic_time () < deadline)
         continue;
-      g_printerr ("cube: not ready after %d s (%s); it goes on trying. `cube status` shows it, `cube down` ends it.\n", (int) (timeout_us / G_USEC_PER_SEC), last);
+      g_printerr ("cube: not ready after %d s (%s); it goes on trying. `cube status` shows it, `cube down` ends it.\n",
+                  (int) (timeout_us / G_USEC_PER_SEC), last);
       return 1;
     }
 }
@@ -166,12 +169,16 @@ cube_command_up (int argc, char **argv, const CubeCommandContext *context)
   gint timeout_s = 120;
   int status;
   const GOptionEntry entries[] = {
-    { "listen", 'l', 0, G_OPTION_ARG_STRING, &options.listen, "Address of the API (default 0.0.0.0:6443; port 0 picks a free one)", "ADDR:PORT" },
-    { "roles", 0, 0, G_OPTION_ARG_STRING, &options.roles, "What runs in this process: api,controllers,scheduler,node (default all)", "LIST" },
-    { "runtime", 0, 0, G_OPTION_ARG_STRING, &options.runtime, "cri: real containers by containerd (default); sim: simulated nodes, no root needed", "NAME" },
+    { "listen", 'l', 0, G_OPTION_ARG_STRING, &options.listen, "Address of the API (default 0.0.0.0:6443; port 0 picks a free one)",
+      "ADDR:PORT" },
+    { "roles", 0, 0, G_OPTION_ARG_STRING, &options.roles, "What runs in this process: api,controllers,scheduler,node (default all)",
+      "LIST" },
+    { "runtime", 0, 0, G_OPTION_ARG_STRING, &options.runtime,
+      "cri: real containers by containerd (default); sim: simulated nodes, no root needed", "NAME" },
     { "sim-nodes", 0, 0, G_OPTION_ARG_INT, &options.sim_nodes, "Simulated nodes (default 1 with --runtime sim, else 0)", "N" },
     { "node-name", 0, 0, G_OPTION_ARG_STRING, &options.node_name, "Name of this machine's node (default its host name)", "NAME" },
-    { "plugin-dir", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.plugin_dirs, "A further plugin folder (may be repeated; DIR/plugins is always one)", "PATH" },
+    { "plugin-dir", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.plugin_dirs,
+      "A further plugin folder (may be repeated; DIR/plugins is always one)", "PATH" },
     { "foreground", 'f', 0, G_OPTION_ARG_NONE, &options.is_foreground, "Stay in the foreground, log to standard error", NULL },
     { "timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s, "How long to wait for readiness (default 120)", "SECONDS" },
     { NULL }

@@ -32,7 +32,8 @@ cube_response_unref (CubeResponse *response)
 }
 
 CubeClient *
-cube_client_new (const CubeClientOps *ops, gpointer back, CubeContext *context, CubeSchema *schema, CubeUser *user, const char *field_manager)
+cube_client_new (const CubeClientOps *ops, gpointer back, CubeContext *context, CubeSchema *schema, CubeUser *user,
+                 const char *field_manager)
 {
   CubeClient *client = g_new0 (CubeClient, 1);
 
@@ -73,8 +74,8 @@ cube_client_schema (CubeClient *client)
 CubeClient *
 cube_client_as (CubeClient *client, CubeUser *user, const char *field_manager)
 {
-  return cube_client_new (client->ops, client->ops->back_ref (client->back), client->context, client->schema, user != NULL ? user : client->user,
-                          field_manager != NULL ? field_manager : client->field_manager);
+  return cube_client_new (client->ops, client->ops->back_ref (client->back), client->context, client->schema,
+                          user != NULL ? user : client->user, field_manager != NULL ? field_manager : client->field_manager);
 }
 
 CubeResponse *
@@ -136,8 +137,8 @@ execute_for_object (CubeClient *client, const CubeRequest *request, GError **err
     return NULL;
   if (response->object == NULL)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "%s %s/%s: the answer holds no object", cube_verb_name (request->verb), request->resource->resource,
-                   request->name != NULL ? request->name : "");
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "%s %s/%s: the answer holds no object", cube_verb_name (request->verb),
+                   request->resource->resource, request->name != NULL ? request->name : "");
       return NULL;
     }
   return cube_object_ref (response->object);
@@ -156,7 +157,8 @@ cube_client_get (CubeClient *client, const CubeResource *resource, const char *n
 }
 
 GPtrArray *
-cube_client_list (CubeClient *client, const CubeResource *resource, const char *ns, const CubeSelector *labels, guint64 *ret_revision, GError **error)
+cube_client_list (CubeClient *client, const CubeResource *resource, const char *ns, const CubeSelector *labels, guint64 *ret_revision,
+                  GError **error)
 {
   CubeRequest request = CUBE_REQUEST_INIT;
   g_autoptr (CubeResponse) response = NULL;
@@ -170,7 +172,8 @@ cube_client_list (CubeClient *client, const CubeResource *resource, const char *
     return NULL;
   if (ret_revision != NULL)
     *ret_revision = response->revision;
-  return response->objects != NULL ? g_ptr_array_ref (response->objects) : g_ptr_array_new_with_free_func ((GDestroyNotify) cube_object_unref);
+  return response->objects != NULL ? g_ptr_array_ref (response->objects)
+                                   : g_ptr_array_new_with_free_func ((GDestroyNotify) cube_object_unref);
 }
 
 CubeObject *
@@ -186,8 +189,8 @@ cube_client_create (CubeClient *client, const CubeResource *resource, const char
 }
 
 CubeObject *
-cube_client_update (CubeClient *client, const CubeResource *resource, const char *subresource, const char *ns, const char *name, const CubeValue *object,
-                    GError **error)
+cube_client_update (CubeClient *client, const CubeResource *resource, const char *subresource, const char *ns, const char *name,
+                    const CubeValue *object, GError **error)
 {
   CubeRequest request = CUBE_REQUEST_INIT;
 
@@ -201,8 +204,8 @@ cube_client_update (CubeClient *client, const CubeResource *resource, const char
 }
 
 CubeObject *
-cube_client_patch (CubeClient *client, const CubeResource *resource, const char *subresource, const char *ns, const char *name, CubePatchType type,
-                   const CubeValue *patch, GError **error)
+cube_client_patch (CubeClient *client, const CubeResource *resource, const char *subresource, const char *ns, const char *name,
+                   CubePatchType type, const CubeValue *patch, GError **error)
 {
   CubeRequest request = CUBE_REQUEST_INIT;
 
@@ -217,8 +220,8 @@ cube_client_patch (CubeClient *client, const CubeResource *resource, const char 
 }
 
 gboolean
-cube_client_delete (CubeClient *client, const CubeResource *resource, const char *ns, const char *name, const char *uid, gint64 grace_seconds,
-                    CubePropagation propagation, GError **error)
+cube_client_delete (CubeClient *client, const CubeResource *resource, const char *ns, const char *name, const char *uid,
+                    gint64 grace_seconds, CubePropagation propagation, GError **error)
 {
   CubeRequest request = CUBE_REQUEST_INIT;
   g_autoptr (CubeResponse) response = NULL;
@@ -237,8 +240,8 @@ cube_client_delete (CubeClient *client, const CubeResource *resource, const char
 #define MODIFY_ATTEMPTS 5
 
 CubeObject *
-cube_client_modify (CubeClient *client, const CubeResource *resource, const char *subresource, const char *ns, const char *name, CubeChangeFunc change,
-                    gpointer data, GError **error)
+cube_client_modify (CubeClient *client, const CubeResource *resource, const char *subresource, const char *ns, const char *name,
+                    CubeChangeFunc change, gpointer data, GError **error)
 {
   for (guint attempt = 1;; attempt++)
     {

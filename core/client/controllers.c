@@ -22,7 +22,7 @@ struct _Running {
   CubeControllerEnv env;
   Source *sources;
   guint n_sources;
-  gint failures;     /* atomic: in a row */
+  gint failures; /* atomic: in a row */
   gboolean was_started;
 };
 
@@ -59,7 +59,8 @@ cube_map_owner (CubeControllerEnv *env, const CubeObject *object, const char *ki
 
   if (owner == NULL || g_strcmp0 (owner->kind, kind) != 0)
     return;
-  key = *cube_object_namespace (object) != '\0' ? g_strdup_printf ("%s/%s", cube_object_namespace (object), owner->name) : g_strdup (owner->name);
+  key = *cube_object_namespace (object) != '\0' ? g_strdup_printf ("%s/%s", cube_object_namespace (object), owner->name)
+                                                : g_strdup (owner->name);
   cube_queue_add (env->queue, key);
 }
 
@@ -132,13 +133,14 @@ start_sources (Running *running, GError **error)
 
       if (resource == NULL)
         {
-          g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "controller %s watches %s of %s, which is not served", running->impl->id, watch->resource,
-                       watch->api_version);
+          g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "controller %s watches %s of %s, which is not served", running->impl->id,
+                       watch->resource, watch->api_version);
           return FALSE;
         }
       running->sources[i].running = running;
       running->sources[i].watch = watch;
-      running->sources[i].informer = cube_informer_new (running->env.client, resource, NULL, NULL, NULL, running->env.loop, on_changed, &running->sources[i]);
+      running->sources[i].informer =
+          cube_informer_new (running->env.client, resource, NULL, NULL, NULL, running->env.loop, on_changed, &running->sources[i]);
     }
   return TRUE;
 }
@@ -180,8 +182,9 @@ start_one (CubeControllers *controllers, const CubeImpl *impl)
 
   running->impl = cube_impl_ref (impl);
   running->ops = impl->ops;
-  workers = running->ops->ops_size >= G_STRUCT_OFFSET (CubeControllerOps, workers) + sizeof (guint) && running->ops->workers > 0 ? running->ops->workers
-                                                                                                                              : DEFAULT_WORKERS;
+  workers = running->ops->ops_size >= G_STRUCT_OFFSET (CubeControllerOps, workers) + sizeof (guint) && running->ops->workers > 0
+                ? running->ops->workers
+                : DEFAULT_WORKERS;
   running->env.context = impl->context != NULL ? impl->context : controllers->context;
   running->env.client = client_of (controllers, impl->id);
   running->env.recorder = cube_recorder_new (controllers->context, running->env.client, component, "");
@@ -277,8 +280,8 @@ begin (gpointer data)
   cube_uuid_format (cube_context_random (controllers->context), cube_context_random (controllers->context), uuid);
   identity = g_strdup_printf ("%s_%s", host, uuid);
   controllers->watch = cube_registry_watch (controllers->registry, CUBE_CONTROLLER, controllers->loop, synchronize, controllers);
-  controllers->election = cube_election_new (controllers->context, controllers->client, "kube-system", "kube-controller-manager", identity, controllers->loop,
-                                             on_started_leading, on_stopped_leading, controllers);
+  controllers->election = cube_election_new (controllers->context, controllers->client, "kube-system", "kube-controller-manager", identity,
+                                             controllers->loop, on_started_leading, on_stopped_leading, controllers);
 }
 
 CubeControllers *

@@ -17,9 +17,9 @@ struct _CubeElection {
   CubeTask started, stopped;
   gpointer data;
   CubeTimer *timer;
-  gint is_leader;     /* atomic */
+  gint is_leader; /* atomic */
   gboolean is_freed, is_busy;
-  gint64 renewed_at;  /* monotonic: our last successful write */
+  gint64 renewed_at; /* monotonic: our last successful write */
   /* the record as last seen, and when it last changed */
   guint64 seen_revision;
   gint64 seen_at;
@@ -185,8 +185,8 @@ on_timer (gpointer data)
 }
 
 CubeElection *
-cube_election_new (CubeContext *context, CubeClient *client, const char *ns, const char *name, const char *identity, CubeLoop *loop, CubeTask started,
-                   CubeTask stopped, gpointer data)
+cube_election_new (CubeContext *context, CubeClient *client, const char *ns, const char *name, const char *identity, CubeLoop *loop,
+                   CubeTask started, CubeTask stopped, gpointer data)
 {
   CubeElection *election = g_new0 (CubeElection, 1);
 

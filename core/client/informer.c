@@ -16,12 +16,12 @@ struct _CubeInformer {
   CubeInformerFunc changed;
   gpointer data;
   CubeWatch *watch;
-  GMutex lock;            /* of known: written on the loop, read by any thread */
-  GHashTable *known;      /* set of CubeObject by (namespace, name) */
-  GHashTable *unseen;     /* during a new list: those of known it has not shown yet */
-  gint has_synced;        /* atomic */
-  gboolean *was_freed;    /* set while delivering: the callback may free us */
-  CubeTimer *timer;       /* the next step: start, or more of a long batch */
+  GMutex lock;         /* of known: written on the loop, read by any thread */
+  GHashTable *known;   /* set of CubeObject by (namespace, name) */
+  GHashTable *unseen;  /* during a new list: those of known it has not shown yet */
+  gint has_synced;     /* atomic */
+  gboolean *was_freed; /* set while delivering: the callback may free us */
+  CubeTimer *timer;    /* the next step: start, or more of a long batch */
   gint64 retry_us;
 };
 
@@ -198,8 +198,8 @@ start (gpointer data)
 }
 
 CubeInformer *
-cube_informer_new (CubeClient *client, const CubeResource *resource, const char *ns, const CubeSelector *labels, const CubeSelector *fields, CubeLoop *loop,
-                   CubeInformerFunc changed, gpointer data)
+cube_informer_new (CubeClient *client, const CubeResource *resource, const char *ns, const CubeSelector *labels, const CubeSelector *fields,
+                   CubeLoop *loop, CubeInformerFunc changed, gpointer data)
 {
   CubeInformer *informer = g_new0 (CubeInformer, 1);
 
@@ -283,7 +283,8 @@ list_store (CubeInformer *informer, const char *ns)
   request.labels = informer->labels;
   request.fields = informer->fields;
   response = cube_client_execute (informer->client, &request, NULL);
-  return response != NULL && response->objects != NULL ? g_ptr_array_ref (response->objects) : g_ptr_array_new_with_free_func ((GDestroyNotify) cube_object_unref);
+  return response != NULL && response->objects != NULL ? g_ptr_array_ref (response->objects)
+                                                       : g_ptr_array_new_with_free_func ((GDestroyNotify) cube_object_unref);
 }
 
 static int

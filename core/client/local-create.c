@@ -12,17 +12,20 @@ check_type (CubeCall *call, CubeMut *root, GError **error)
 {
   const CubeSubresource *sub = *call->sub != '\0' ? cube_resource_find_subresource (call->resource, call->sub) : NULL;
   const char *kind = sub != NULL && sub->kind != NULL ? sub->kind : call->resource->kind;
-  const char *found_version = cube_mut_string (cube_mut_member (root, "apiVersion")), *found_kind = cube_mut_string (cube_mut_member (root, "kind"));
+  const char *found_version = cube_mut_string (cube_mut_member (root, "apiVersion")),
+             *found_kind = cube_mut_string (cube_mut_member (root, "kind"));
 
   if (found_version != NULL && *found_version != '\0' && !g_str_equal (found_version, call->resource->api_version))
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "the API version in the data (%s) does not match the expected API version (%s)", found_version,
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                   "the API version in the data (%s) does not match the expected API version (%s)", found_version,
                    call->resource->api_version);
       return FALSE;
     }
   if (found_kind != NULL && *found_kind != '\0' && !g_str_equal (found_kind, kind))
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is served at this path", found_kind,
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                   "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is served at this path", found_kind,
                    call->resource->version, kind, found_kind);
       return FALSE;
     }
@@ -49,10 +52,11 @@ check_namespace (CubeCall *call, CubeMut *metadata, GError **error)
   if (found != NULL && *found != '\0' && !g_str_equal (found, call->ns))
     {
       if (call->request->verb == CUBE_VERB_CREATE)
-        g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "the namespace of the provided object does not match the namespace sent on the request");
+        g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                             "the namespace of the provided object does not match the namespace sent on the request");
       else
-        g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "the namespace of the object (%s) does not match the namespace on the request (%s)", found,
-                     call->ns);
+        g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                     "the namespace of the object (%s) does not match the namespace on the request (%s)", found, call->ns);
       return FALSE;
     }
   if (found == NULL || *found == '\0')
@@ -68,8 +72,9 @@ cube_local_check_identity (CubeCall *call, CubeMut *root, GError **error)
 
   if (cube_mut_type (root) != CUBE_VALUE_OBJECT)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "the object provided is unrecognized (must be of type %s): found %s, wanted an object",
-                   call->resource->kind, cube_value_type_name (cube_mut_type (root)));
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                   "the object provided is unrecognized (must be of type %s): found %s, wanted an object", call->resource->kind,
+                   cube_value_type_name (cube_mut_type (root)));
       return FALSE;
     }
   if (!check_type (call, root, error))
@@ -77,8 +82,9 @@ cube_local_check_identity (CubeCall *call, CubeMut *root, GError **error)
   if (cube_mut_member (root, "metadata") != NULL && cube_mut_type (cube_mut_member (root, "metadata")) != CUBE_VALUE_OBJECT
       && cube_mut_type (cube_mut_member (root, "metadata")) != CUBE_VALUE_NULL)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "%s in version \"%s\" cannot be handled as a %s: metadata: found %s, wanted an object",
-                   call->resource->kind, call->resource->version, call->resource->kind,
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                   "%s in version \"%s\" cannot be handled as a %s: metadata: found %s, wanted an object", call->resource->kind,
+                   call->resource->version, call->resource->kind,
                    cube_value_type_name (cube_mut_type (cube_mut_member (root, "metadata"))));
       return FALSE;
     }
@@ -90,7 +96,8 @@ cube_local_check_identity (CubeCall *call, CubeMut *root, GError **error)
   found = cube_mut_string (cube_mut_member (metadata, "name"));
   if (found != NULL && *found != '\0' && !g_str_equal (found, call->name))
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "the name of the object (%s) does not match the name on the URL (%s)", found, call->name);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "the name of the object (%s) does not match the name on the URL (%s)", found,
+                   call->name);
       return FALSE;
     }
   if (found == NULL || *found == '\0')
@@ -127,7 +134,8 @@ cube_local_make_object (CubeCall *call, CubeView view, GError **error)
 static void
 set_new_metadata (CubeCall *call, CubeMut *metadata)
 {
-  static const char *const wiped[] = { "creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion" };
+  static const char *const wiped[] = { "creationTimestamp",          "uid",      "deletionTimestamp",
+                                       "deletionGracePeriodSeconds", "selfLink", "resourceVersion" };
   char uid[37], now[32];
 
   for (guint i = 0; i < G_N_ELEMENTS (wiped); i++)
@@ -201,7 +209,8 @@ step_created (CubeCall *call)
       return cube_call_answer_object (call, call->committed);
     }
   cube_admission_finish (call, NULL, FALSE);
-  if (!g_error_matches (call->commit_error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS) && !g_error_matches (call->commit_error, CUBE_ERROR, CUBE_ERROR_CONFLICT))
+  if (!g_error_matches (call->commit_error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS)
+      && !g_error_matches (call->commit_error, CUBE_ERROR, CUBE_ERROR_CONFLICT))
     return cube_call_fail (call, g_steal_pointer (&call->commit_error));
   if (call->request->verb == CUBE_VERB_PATCH) /* somebody else was first: apply to theirs */
     return call->attempts++ < GENERATE_ATTEMPTS ? cube_local_patch (call) : cube_call_fail (call, cube_call_conflict (call));
@@ -217,7 +226,8 @@ step_created (CubeCall *call)
     {
       g_autoptr (GError) plain = g_steal_pointer (&error);
 
-      error = g_error_new (CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "%s, the server was not able to generate a unique name for the object", plain->message);
+      error = g_error_new (CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "%s, the server was not able to generate a unique name for the object",
+                           plain->message);
       cube_error_set_object (error, call->resource->group, call->resource->resource, call->name);
       if (cube_error_get_details (error) != NULL)
         cube_error_get_details (error)->retry_after_s = 1;
@@ -328,6 +338,7 @@ cube_local_create (CubeCall *call)
     return cube_call_fail (call, error);
   revision = cube_mut_string (cube_mut_get (root, "metadata", "resourceVersion"));
   if (revision != NULL && *revision != '\0')
-    return cube_call_fail (call, g_error_new_literal (CUBE_ERROR, CUBE_ERROR_UNKNOWN, "resourceVersion should not be set on objects to be created"));
+    return cube_call_fail (
+        call, g_error_new_literal (CUBE_ERROR, CUBE_ERROR_UNKNOWN, "resourceVersion should not be set on objects to be created"));
   return cube_local_write_create (call, g_steal_pointer (&builder));
 }

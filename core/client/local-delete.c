@@ -52,7 +52,8 @@ read_propagation (CubeView body, Options *options, GError **error)
   else if (g_str_equal (policy, "Foreground"))
     options->propagation = CUBE_PROPAGATION_FOREGROUND;
   else
-    return options_invalid (error, "Unsupported value: \"%s\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"", policy);
+    return options_invalid (error, "Unsupported value: \"%s\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
+                            policy);
   return TRUE;
 }
 
@@ -81,8 +82,8 @@ read_options (const CubeRequest *request, Options *options, GError **error)
 static GError *
 precondition_error (CubeCall *call, const char *what, const char *wanted, const char *have, const char *end)
 {
-  g_autofree char *why = g_strdup_printf ("the %s in the precondition (%s) does not match the %s in record (%s). The object might have been %s", what, wanted,
-                                          what, have, end);
+  g_autofree char *why = g_strdup_printf (
+      "the %s in the precondition (%s) does not match the %s in record (%s). The object might have been %s", what, wanted, what, have, end);
 
   return cube_error_conflict (call->resource->group, call->resource->kind, call->name, why);
 }
@@ -272,7 +273,8 @@ step_after (CubeCall *call, gboolean is_removal)
       return cube_call_answer_object (call, call->committed);
     }
   cube_admission_finish (call, NULL, FALSE);
-  is_stale = g_error_matches (call->commit_error, CUBE_ERROR, CUBE_ERROR_CONFLICT) || g_error_matches (call->commit_error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND);
+  is_stale = g_error_matches (call->commit_error, CUBE_ERROR, CUBE_ERROR_CONFLICT)
+             || g_error_matches (call->commit_error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND);
   if (!is_stale)
     return cube_call_fail (call, g_steal_pointer (&call->commit_error));
   if (++call->attempts < DELETE_ATTEMPTS)
@@ -344,11 +346,13 @@ cube_local_delete (CubeCall *call)
   if (error != NULL)
     return cube_call_fail (call, error);
   old = cube_object_value (call->old);
-  if (!cube_admission_begin (call, CUBE_VERB_DELETE, NULL, cube_value_root (old), &error) || !cube_admission_validate (call, cube_view_none (), &error))
+  if (!cube_admission_begin (call, CUBE_VERB_DELETE, NULL, cube_value_root (old), &error)
+      || !cube_admission_validate (call, cube_view_none (), &error))
     return cube_call_fail (call, error);
   if (call->attempts == 0 && g_str_equal (call->storage->key, "batch/jobs") && options.propagation == CUBE_PROPAGATION_DEFAULT)
-    cube_call_warn (call, "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
-                          "propagationPolicy=Orphan to suppress this warning");
+    cube_call_warn (call,
+                    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+                    "propagationPolicy=Orphan to suppress this warning");
   builder = cube_builder_new_from (cube_value_root (old));
   return propose_outcome (call, builder, decide (call, cube_builder_root (builder), cube_value_root (old), &options));
 }

@@ -48,8 +48,8 @@ expire (Expiry *expiry, guint64 until)
     {
       CubeObject *event = found->pdata[i];
 
-      cube_store_propose (expiry->local->store, "/events", cube_object_namespace (event), cube_object_name (event), NULL, cube_object_revision (event),
-                          on_expired, NULL);
+      cube_store_propose (expiry->local->store, "/events", cube_object_namespace (event), cube_object_name (event), NULL,
+                          cube_object_revision (event), on_expired, NULL);
     }
 }
 

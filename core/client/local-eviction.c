@@ -27,7 +27,8 @@ needs_no_budget (CubeObject *pod, CubeView value)
 {
   const char *phase = cube_view_string_or (cube_view_get (value, "status", "phase"), "");
 
-  return cube_object_deletion_timestamp (pod) != NULL || g_str_equal (phase, "Succeeded") || g_str_equal (phase, "Failed") || g_str_equal (phase, "Pending");
+  return cube_object_deletion_timestamp (pod) != NULL || g_str_equal (phase, "Succeeded") || g_str_equal (phase, "Failed")
+         || g_str_equal (phase, "Pending");
 }
 
 /* The budgets whose selector takes in the pod. (element-type CubeObject) */
@@ -53,7 +54,8 @@ budgets_of (CubeCall *call, const CubeResource *resource, CubeObject *pod)
 static GError *
 check_budget (CubeObject *budget, CubeView value)
 {
-  gint64 allowed = cube_view_get_int (value, 0, "status", "disruptionsAllowed"), healthy = cube_view_get_int (value, 0, "status", "currentHealthy");
+  gint64 allowed = cube_view_get_int (value, 0, "status", "disruptionsAllowed"),
+         healthy = cube_view_get_int (value, 0, "status", "currentHealthy");
   gint64 desired = cube_view_get_int (value, 0, "status", "desiredHealthy");
   CubeView conditions = cube_view_get (value, "status", "conditions"), condition;
   const char *key;
@@ -66,10 +68,10 @@ check_budget (CubeObject *budget, CubeView value)
   for (cube_iter_init (&it, conditions); cube_iter_next (&it, &key, &condition);)
     if (g_strcmp0 (cube_view_get_string (condition, "type"), "DisruptionAllowed") == 0
         && g_strcmp0 (cube_view_get_string (condition, "reason"), "SyncFailed") == 0)
-      return refuse (0, "The disruption budget %s does not allow evicting pods currently because it failed sync: %s", cube_object_name (budget),
-                     cube_view_string_or (cube_view_get (condition, "message"), ""));
-  return refuse (0, "The disruption budget %s needs %" G_GINT64_FORMAT " healthy pods and has %" G_GINT64_FORMAT " currently", cube_object_name (budget),
-                 desired, healthy);
+      return refuse (0, "The disruption budget %s does not allow evicting pods currently because it failed sync: %s",
+                     cube_object_name (budget), cube_view_string_or (cube_view_get (condition, "message"), ""));
+  return refuse (0, "The disruption budget %s needs %" G_GINT64_FORMAT " healthy pods and has %" G_GINT64_FORMAT " currently",
+                 cube_object_name (budget), desired, healthy);
 }
 
 /* An unready pod may go under a budget that is met, or always when the budget says so. */
@@ -77,7 +79,8 @@ static gboolean
 may_go_unready (CubeView budget, CubeView pod)
 {
   const char *policy = cube_view_string_or (cube_view_get (budget, "spec", "unhealthyPodEvictionPolicy"), "IfHealthyBudget");
-  gint64 healthy = cube_view_get_int (budget, 0, "status", "currentHealthy"), desired = cube_view_get_int (budget, 0, "status", "desiredHealthy");
+  gint64 healthy = cube_view_get_int (budget, 0, "status", "currentHealthy"),
+         desired = cube_view_get_int (budget, 0, "status", "desiredHealthy");
 
   if (cube_condition_is_true (cube_view_member (pod, "status"), "Ready"))
     return FALSE;
@@ -124,7 +127,8 @@ take_disruption (CubeCall *call, const CubeResource *resource, const char *name,
       g_clear_error (&error);
     }
   {
-    GError *error = g_error_new (CUBE_ERROR, CUBE_ERROR_TIMEOUT, "Timeout: couldn't update PodDisruptionBudget \"%s\" due to conflicts", name);
+    GError *error =
+        g_error_new (CUBE_ERROR, CUBE_ERROR_TIMEOUT, "Timeout: couldn't update PodDisruptionBudget \"%s\" due to conflicts", name);
 
     if (cube_error_get_details (error) != NULL)
       cube_error_get_details (error)->retry_after_s = 10;
@@ -208,8 +212,9 @@ cube_local_evict (CubeCall *call)
     return delete_pod (call);
   budgets = budgets_of (call, budgets_resource, call->old);
   if (budgets->len > 1)
-    return cube_call_fail (call, g_error_new_literal (CUBE_ERROR, CUBE_ERROR_INTERNAL,
-                                                      "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."));
+    return cube_call_fail (
+        call, g_error_new_literal (CUBE_ERROR, CUBE_ERROR_INTERNAL,
+                                   "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."));
   if (budgets->len == 1)
     error = take_disruption (call, budgets_resource, cube_object_name (budgets->pdata[0]), cube_value_root (pod));
   if (error != NULL)

@@ -48,7 +48,8 @@ apply_json (CubeBuilder *builder, CubeView patch, GError **error)
   if (cube_view_length (patch) > MAX_OPERATIONS)
     {
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_REQUEST_TOO_LARGE,
-                   "Request entity too large: The allowed maximum operations in a JSON patch is %d, got %u", MAX_OPERATIONS, cube_view_length (patch));
+                   "Request entity too large: The allowed maximum operations in a JSON patch is %d, got %u", MAX_OPERATIONS,
+                   cube_view_length (patch));
       return FALSE;
     }
   if (cube_patch_json (builder, patch, MAX_OPERATIONS, 0, &failure))
@@ -177,7 +178,8 @@ cube_local_patch (CubeCall *call)
   g_clear_pointer (&call->old, cube_object_unref);
   call->old = cube_store_get (call->local->store, call->storage->key, call->ns, call->name);
   if (call->old == NULL)
-    return call->request->patch_type == CUBE_PATCH_APPLY && *call->sub == '\0' ? apply_to_nothing (call) : cube_call_fail (call, cube_call_not_found (call));
+    return call->request->patch_type == CUBE_PATCH_APPLY && *call->sub == '\0' ? apply_to_nothing (call)
+                                                                               : cube_call_fail (call, cube_call_not_found (call));
   old_asked = cube_call_old_as_asked (call);
   if (old_asked == NULL)
     return CUBE_CALL_DONE;
@@ -186,7 +188,8 @@ cube_local_patch (CubeCall *call)
   if (!patch_candidate (call, builder, &error))
     return cube_call_fail (call, error);
   forget_carried_revision (call, builder);
-  if (!cube_local_check_identity (call, cube_builder_root (builder), &error) || !cube_local_decode (call, cube_builder_root (builder), NULL, &error))
+  if (!cube_local_check_identity (call, cube_builder_root (builder), &error)
+      || !cube_local_decode (call, cube_builder_root (builder), NULL, &error))
     return cube_call_fail (call, error);
   return cube_local_write_update (call, g_steal_pointer (&builder), old_asked, cube_local_patch);
 }

@@ -59,7 +59,8 @@ check_bindable (CubeCall *call, CubeView pod, CubeView binding)
 
   if (uid != NULL && *uid != '\0' && !g_str_equal (uid, cube_object_uid (call->old)))
     {
-      g_autofree char *why = g_strdup_printf ("Precondition failed: UID in precondition: %s, UID in object meta: %s", uid, cube_object_uid (call->old));
+      g_autofree char *why =
+          g_strdup_printf ("Precondition failed: UID in precondition: %s, UID in object meta: %s", uid, cube_object_uid (call->old));
 
       return cube_error_conflict ("", "pods", call->name, why);
     }
@@ -82,7 +83,8 @@ check_binding (CubeCall *call, CubeView binding)
     return g_error_new_literal (CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "name in URL does not match name in Binding object");
   if (kind != NULL && *kind != '\0' && !g_str_equal (kind, "Node") && !g_str_equal (kind, "Minion"))
     return g_error_new (CUBE_ERROR, CUBE_ERROR_INVALID,
-                        "Binding \"%s\" is invalid: target.kind: Unsupported value: \"%s\": supported values: \"Node\", \"<empty>\"", call->name, kind);
+                        "Binding \"%s\" is invalid: target.kind: Unsupported value: \"%s\": supported values: \"Node\", \"<empty>\"",
+                        call->name, kind);
   if (target == NULL || *target == '\0')
     return g_error_new (CUBE_ERROR, CUBE_ERROR_INVALID, "Binding \"%s\" is invalid: target.name: Required value", call->name);
   return NULL;

@@ -24,8 +24,8 @@ cube_parse_revision (const char *text, guint64 *ret_revision, GError **error)
 GError *
 cube_error_future_revision (guint64 asked, guint64 current)
 {
-  GError *error = g_error_new (CUBE_ERROR, CUBE_ERROR_TIMEOUT, "Timeout: Too large resource version: %" G_GUINT64_FORMAT ", current: %" G_GUINT64_FORMAT, asked,
-                               current);
+  GError *error = g_error_new (CUBE_ERROR, CUBE_ERROR_TIMEOUT,
+                               "Timeout: Too large resource version: %" G_GUINT64_FORMAT ", current: %" G_GUINT64_FORMAT, asked, current);
   CubeErrorDetails *details = cube_error_get_details (error);
 
   cube_error_add_cause (error, "ResourceVersionTooLarge", NULL, "Too large resource version");
@@ -123,9 +123,11 @@ check_list_options (const CubeRequest *request)
       if (has_continue)
         return list_options_error ("resourceVersionMatch", "Forbidden: resourceVersionMatch is forbidden when continue is provided");
       if (*revision == '\0')
-        return list_options_error ("resourceVersionMatch", "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided");
+        return list_options_error ("resourceVersionMatch",
+                                   "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided");
       if (request->revision_match == CUBE_MATCH_EXACT && g_str_equal (revision, "0"))
-        return list_options_error ("resourceVersionMatch", "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+        return list_options_error ("resourceVersionMatch",
+                                   "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
     }
   if (has_continue && *revision != '\0' && !g_str_equal (revision, "0"))
     return g_error_new_literal (CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "specifying resource version is not allowed when using continue");
@@ -171,13 +173,15 @@ token_error (const char *detail)
 static GError *
 parse_token_value (CubeView root, const char *resource_key, Token *ret_token)
 {
-  const char *version = cube_view_get_string (root, "v"), *start = cube_view_get_string (root, "start"), *key = cube_view_get_string (root, "r");
+  const char *version = cube_view_get_string (root, "v"), *start = cube_view_get_string (root, "start"),
+             *key = cube_view_get_string (root, "r");
   gint64 revision = cube_view_get_int (root, 0, "rv");
   const char *slash;
 
   if (g_strcmp0 (version, "meta.k8s.io/v1") != 0)
     {
-      g_autofree char *detail = g_strdup_printf ("server does not recognize this encoded version \"%.32s\"", version != NULL ? version : "");
+      g_autofree char *detail =
+          g_strdup_printf ("server does not recognize this encoded version \"%.32s\"", version != NULL ? version : "");
 
       return token_error (detail);
     }
@@ -251,8 +255,8 @@ collect_all (CubeObject *object, gpointer data)
 static gboolean
 collect_undo (CubeLocal *local, const char *key, guint64 revision, guint64 until, GHashTable *undo)
 {
-  CubeSubscription *subscription = cube_bus_subscribe (cube_store_bus (local->store), key, revision, cube_context_get_loop (local->context, "main"), do_nothing,
-                                                       NULL, NULL);
+  CubeSubscription *subscription = cube_bus_subscribe (cube_store_bus (local->store), key, revision,
+                                                       cube_context_get_loop (local->context, "main"), do_nothing, NULL, NULL);
   g_autoptr (GError) error = NULL;
   CubeChange change;
   guint64 progress;
@@ -402,10 +406,10 @@ answer_expired_token (CubeCall *call, const Token *token)
 {
   g_autofree char *fresh = make_token (call->storage->key, -1, token->ns, token->name);
   GError *error = g_error_new_literal (
-    CUBE_ERROR, CUBE_ERROR_EXPIRED,
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the "
-    "continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects "
-    "that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.");
+      CUBE_ERROR, CUBE_ERROR_EXPIRED,
+      "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the "
+      "continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects "
+      "that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.");
 
   if (cube_error_get_details (error) != NULL)
     cube_error_get_details (error)->continue_token = g_steal_pointer (&fresh);
@@ -454,7 +458,8 @@ list_at (CubeCall *call, Page *page, gint64 revision, const Token *token)
   if (image == NULL && token->name != NULL)
     return answer_expired_token (call, token);
   if (image == NULL)
-    return cube_call_fail (call, g_error_new_literal (CUBE_ERROR, CUBE_ERROR_EXPIRED, "The resourceVersion for the provided list is too old."));
+    return cube_call_fail (call,
+                           g_error_new_literal (CUBE_ERROR, CUBE_ERROR_EXPIRED, "The resourceVersion for the provided list is too old."));
   page_from_image (page, image, ns, token);
   return finish_list (call, page, revision, NULL);
 }
@@ -497,7 +502,8 @@ list_with_token (CubeCall *call, Page *page, Token *token)
     return cube_call_fail (call, error);
   if (asked > current)
     return cube_call_fail (call, cube_error_future_revision (asked, current));
-  is_exact = request->revision_match == CUBE_MATCH_EXACT || (request->revision_match == CUBE_MATCH_UNSET && asked > 0 && request->limit > 0);
+  is_exact =
+      request->revision_match == CUBE_MATCH_EXACT || (request->revision_match == CUBE_MATCH_UNSET && asked > 0 && request->limit > 0);
   if (request->resource_version != NULL && g_str_equal (request->resource_version, "0"))
     page->limit = 0; /* a list at "0" is never paged */
   return is_exact && asked < current ? list_at (call, page, (gint64) asked, token) : list_now (call, page, token);
@@ -507,7 +513,9 @@ CubeCallState
 cube_local_list (CubeCall *call)
 {
   const CubeRequest *request = call->request;
-  Page page = { .resource = call->resource, .storage = call->storage, .labels = request->labels, .fields = request->fields, .limit = request->limit };
+  Page page = {
+    .resource = call->resource, .storage = call->storage, .labels = request->labels, .fields = request->fields, .limit = request->limit
+  };
   Token token = { 0 };
   CubeCallState state;
   GError *error = check_list_options (request);

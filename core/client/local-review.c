@@ -91,7 +91,8 @@ review_token (CubeCall *call, const char *token, char **audiences, char ***ret_a
       g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_NOT_IMPLEMENTED, "no plugin issues service account tokens");
       return NULL;
     }
-  if (!((const CubeTokenIssuerOps *) issuer->ops)->review (issuer->state, token, (const char *const *) audiences, &user, ret_audiences, error))
+  if (!((const CubeTokenIssuerOps *) issuer->ops)
+           ->review (issuer->state, token, (const char *const *) audiences, &user, ret_audiences, error))
     return NULL;
   return user;
 }
@@ -267,7 +268,8 @@ cube_local_review (CubeCall *call)
   builder = cube_builder_new_from (cube_value_root (call->request->body));
   review.builder = builder;
   review.root = cube_builder_root (builder);
-  if (!cube_local_check_identity (call, review.root, &error) || !cube_local_decode (call, review.root, call->request->body_duplicates, &error))
+  if (!cube_local_check_identity (call, review.root, &error)
+      || !cube_local_decode (call, review.root, call->request->body_duplicates, &error))
     return cube_call_fail (call, error);
   cube_call_now (call, now);
   cube_mut_set_string (cube_mut_ensure (review.root, "metadata"), "creationTimestamp", now);

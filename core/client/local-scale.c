@@ -58,11 +58,14 @@ check_scale (CubeCall *call, CubeView scale)
   CubeView replicas = cube_view_get (scale, "spec", "replicas");
 
   if (cube_view_type (scale) != CUBE_VALUE_OBJECT || (kind != NULL && !g_str_equal (kind, "Scale")))
-    return g_error_new (CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "expected input object type to be Scale, but %s", kind != NULL ? kind : "no object");
+    return g_error_new (CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "expected input object type to be Scale, but %s",
+                        kind != NULL ? kind : "no object");
   if (name != NULL && *name != '\0' && !g_str_equal (name, call->name))
-    return g_error_new (CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "the name of the object (%s) does not match the name on the URL (%s)", name, call->name);
+    return g_error_new (CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "the name of the object (%s) does not match the name on the URL (%s)", name,
+                        call->name);
   if (cube_view_exists (replicas) && cube_view_type (replicas) != CUBE_VALUE_INT && cube_view_type (replicas) != CUBE_VALUE_NULL)
-    return g_error_new (CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas: found %s, wanted an integer",
+    return g_error_new (CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                        "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas: found %s, wanted an integer",
                         cube_value_type_name (cube_view_type (replicas)));
   if (cube_view_int (replicas, 0) < 0)
     {
@@ -72,8 +75,8 @@ check_scale (CubeCall *call, CubeView scale)
                                    call->name, cube_view_int (replicas, 0));
 
       cube_error_set_object (error, "autoscaling", "Scale", call->name);
-      cube_error_add_cause (error, "FieldValueInvalid", "spec.replicas", "Invalid value: %" G_GINT64_FORMAT ": must be greater than or equal to 0",
-                            cube_view_int (replicas, 0));
+      cube_error_add_cause (error, "FieldValueInvalid", "spec.replicas",
+                            "Invalid value: %" G_GINT64_FORMAT ": must be greater than or equal to 0", cube_view_int (replicas, 0));
       return error;
     }
   return NULL;

@@ -11,10 +11,18 @@ is_one_of (const CubeResource *resource, const char *const *keys)
 gboolean
 cube_strategy_creates_on_update (const CubeResource *resource)
 {
-  static const char *const keys[] = { "/services", "/endpoints", "/limitranges", "/events", "rbac.authorization.k8s.io/roles",
-                                      "rbac.authorization.k8s.io/clusterroles", "rbac.authorization.k8s.io/rolebindings",
-                                      "rbac.authorization.k8s.io/clusterrolebindings", "node.k8s.io/runtimeclasses", "coordination.k8s.io/leases",
-                                      "coordination.k8s.io/leasecandidates", NULL };
+  static const char *const keys[] = { "/services",
+                                      "/endpoints",
+                                      "/limitranges",
+                                      "/events",
+                                      "rbac.authorization.k8s.io/roles",
+                                      "rbac.authorization.k8s.io/clusterroles",
+                                      "rbac.authorization.k8s.io/rolebindings",
+                                      "rbac.authorization.k8s.io/clusterrolebindings",
+                                      "node.k8s.io/runtimeclasses",
+                                      "coordination.k8s.io/leases",
+                                      "coordination.k8s.io/leasecandidates",
+                                      NULL };
 
   return is_one_of (resource, keys);
 }
@@ -22,17 +30,26 @@ cube_strategy_creates_on_update (const CubeResource *resource)
 gboolean
 cube_strategy_updates_unconditionally (const CubeResource *resource)
 {
-  static const char *const refusing[] = { "storage.k8s.io/volumeattachments", "storage.k8s.io/csinodes", "storage.k8s.io/csidrivers",
-                                          "storage.k8s.io/csistoragecapacities", "policy/poddisruptionbudgets", "node.k8s.io/runtimeclasses",
-                                          "coordination.k8s.io/leases", "coordination.k8s.io/leasecandidates", "certificates.k8s.io/podcertificaterequests",
-                                          "certificates.k8s.io/clustertrustbundles", "apiregistration.k8s.io/apiservices",
+  static const char *const refusing[] = { "storage.k8s.io/volumeattachments",
+                                          "storage.k8s.io/csinodes",
+                                          "storage.k8s.io/csidrivers",
+                                          "storage.k8s.io/csistoragecapacities",
+                                          "policy/poddisruptionbudgets",
+                                          "node.k8s.io/runtimeclasses",
+                                          "coordination.k8s.io/leases",
+                                          "coordination.k8s.io/leasecandidates",
+                                          "certificates.k8s.io/podcertificaterequests",
+                                          "certificates.k8s.io/clustertrustbundles",
+                                          "apiregistration.k8s.io/apiservices",
                                           "admissionregistration.k8s.io/validatingwebhookconfigurations",
                                           "admissionregistration.k8s.io/mutatingwebhookconfigurations",
                                           "admissionregistration.k8s.io/validatingadmissionpolicies",
                                           "admissionregistration.k8s.io/validatingadmissionpolicybindings",
                                           "admissionregistration.k8s.io/mutatingadmissionpolicies",
                                           "admissionregistration.k8s.io/mutatingadmissionpolicybindings",
-                                          "apiextensions.k8s.io/customresourcedefinitions", "storagemigration.k8s.io/storageversionmigrations", NULL };
+                                          "apiextensions.k8s.io/customresourcedefinitions",
+                                          "storagemigration.k8s.io/storageversionmigrations",
+                                          NULL };
 
   return !resource->is_custom && !is_one_of (resource, refusing);
 }
@@ -40,9 +57,19 @@ cube_strategy_updates_unconditionally (const CubeResource *resource)
 gboolean
 cube_strategy_returns_deleted (const CubeResource *resource)
 {
-  static const char *const keys[] = { "/pods", "/podtemplates", "/persistentvolumeclaims", "/persistentvolumes", "/resourcequotas", "/serviceaccounts",
-                                      "/services", "storage.k8s.io/storageclasses", "storage.k8s.io/csidrivers", "storage.k8s.io/csinodes",
-                                      "storage.k8s.io/csistoragecapacities", "storage.k8s.io/volumeattachments", NULL };
+  static const char *const keys[] = { "/pods",
+                                      "/podtemplates",
+                                      "/persistentvolumeclaims",
+                                      "/persistentvolumes",
+                                      "/resourcequotas",
+                                      "/serviceaccounts",
+                                      "/services",
+                                      "storage.k8s.io/storageclasses",
+                                      "storage.k8s.io/csidrivers",
+                                      "storage.k8s.io/csinodes",
+                                      "storage.k8s.io/csistoragecapacities",
+                                      "storage.k8s.io/volumeattachments",
+                                      NULL };
 
   return is_one_of (resource, keys);
 }
@@ -58,8 +85,13 @@ cube_strategy_orphans_by_default (const CubeResource *resource)
 gboolean
 cube_strategy_is_review (const CubeResource *resource)
 {
-  static const char *const kinds[] = { "TokenReview", "SubjectAccessReview", "LocalSubjectAccessReview", "SelfSubjectAccessReview",
-                                       "SelfSubjectRulesReview", "SelfSubjectReview", NULL };
+  static const char *const kinds[] = { "TokenReview",
+                                       "SubjectAccessReview",
+                                       "LocalSubjectAccessReview",
+                                       "SelfSubjectAccessReview",
+                                       "SelfSubjectRulesReview",
+                                       "SelfSubjectReview",
+                                       NULL };
 
   return !resource->is_custom && g_strv_contains (kinds, resource->kind);
 }
@@ -67,8 +99,16 @@ cube_strategy_is_review (const CubeResource *resource)
 gboolean
 cube_strategy_has_own_fields (const CubeResource *resource)
 {
-  static const char *const keys[] = { "/pods", "/events", "/nodes", "/replicationcontrollers", "/namespaces", "/secrets", "/services", "batch/jobs",
-                                      "certificates.k8s.io/certificatesigningrequests", NULL };
+  static const char *const keys[] = { "/pods",
+                                      "/events",
+                                      "/nodes",
+                                      "/replicationcontrollers",
+                                      "/namespaces",
+                                      "/secrets",
+                                      "/services",
+                                      "batch/jobs",
+                                      "certificates.k8s.io/certificatesigningrequests",
+                                      NULL };
 
   return is_one_of (resource, keys);
 }

@@ -31,9 +31,10 @@ check_expiration (CubeCall *call, gint64 seconds)
 
   if (text == NULL)
     return NULL;
-  error = g_error_new (CUBE_ERROR, CUBE_ERROR_INVALID,
-                       "TokenRequest.authentication.k8s.io \"%s\" is invalid: spec.expirationSeconds: Invalid value: %" G_GINT64_FORMAT ": %s", call->name,
-                       seconds, text);
+  error =
+      g_error_new (CUBE_ERROR, CUBE_ERROR_INVALID,
+                   "TokenRequest.authentication.k8s.io \"%s\" is invalid: spec.expirationSeconds: Invalid value: %" G_GINT64_FORMAT ": %s",
+                   call->name, seconds, text);
   cube_error_set_object (error, "authentication.k8s.io", "TokenRequest", call->name);
   cube_error_add_cause (error, "FieldValueInvalid", "spec.expirationSeconds", "Invalid value: %" G_GINT64_FORMAT ": %s", seconds, text);
   return error;
@@ -65,9 +66,14 @@ bind_pod (CubeCall *call, Binding *binding)
 static GError *
 bind_reference (CubeCall *call, CubeView reference, Binding *binding)
 {
-  const char *kind = cube_view_string_or (cube_view_member (reference, "kind"), ""), *version = cube_view_string_or (cube_view_member (reference, "apiVersion"), "");
-  const char *name = cube_view_string_or (cube_view_member (reference, "name"), ""), *uid = cube_view_string (cube_view_member (reference, "uid"));
-  const char *resource = g_str_equal (kind, "Pod") ? "pods" : g_str_equal (kind, "Secret") ? "secrets" : g_str_equal (kind, "Node") ? "nodes" : NULL;
+  const char *kind = cube_view_string_or (cube_view_member (reference, "kind"), ""),
+             *version = cube_view_string_or (cube_view_member (reference, "apiVersion"), "");
+  const char *name = cube_view_string_or (cube_view_member (reference, "name"), ""),
+             *uid = cube_view_string (cube_view_member (reference, "uid"));
+  const char *resource = g_str_equal (kind, "Pod")      ? "pods"
+                         : g_str_equal (kind, "Secret") ? "secrets"
+                         : g_str_equal (kind, "Node")   ? "nodes"
+                                                        : NULL;
   g_autofree char *key = g_strdup_printf ("/%s", resource != NULL ? resource : "");
 
   if (resource == NULL || !g_str_equal (version, "v1"))
@@ -77,9 +83,10 @@ bind_reference (CubeCall *call, CubeView reference, Binding *binding)
     return cube_error_not_found ("", resource, name);
   if (uid != NULL && *uid != '\0' && !g_str_equal (uid, cube_object_uid (binding->bound)))
     {
-      g_autofree char *why = g_strdup_printf ("the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted "
-                                              "and then recreated",
-                                              uid);
+      g_autofree char *why = g_strdup_printf (
+          "the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted "
+          "and then recreated",
+          uid);
 
       return cube_error_conflict ("", resource, name, why);
     }

@@ -12,21 +12,21 @@ typedef struct {
   CubeClient *client;
   CubeLocal *local;
   const CubeResource *resource, *storage;
-  char *ns;                        /* NULL = all */
+  char *ns; /* NULL = all */
   CubeSelector *labels, *fields;
-  const char *node;                /* pods of one node only: told from the bytes, nothing is parsed. Of fields; NULL = not so */
-  gboolean is_node_all;            /* … and that is all fields ask for */
+  const char *node;     /* pods of one node only: told from the bytes, nothing is parsed. Of fields; NULL = not so */
+  gboolean is_node_all; /* … and that is all fields ask for */
   CubeLoop *loop;
   CubeTask ready;
   gpointer data;
   CubeSubscription *subscription;
-  GPtrArray *initial;              /* objects still to be told as ADDED; NULL when done */
+  GPtrArray *initial; /* objects still to be told as ADDED; NULL when done */
   guint initial_at;
-  gboolean must_mark_end;          /* the initial-events-end bookmark is due */
-  guint64 revision;                /* everything up to here was told */
+  gboolean must_mark_end; /* the initial-events-end bookmark is due */
+  guint64 revision;       /* everything up to here was told */
   gboolean has_bookmarks, is_bookmark_due, is_over;
   guint64 last_bookmark;
-  gint64 ends_at;                  /* monotonic */
+  gint64 ends_at;          /* monotonic */
   CubeTimer *timer, *kick; /* kick: tells the owner of the initial events */
 } LocalWatch;
 
@@ -52,7 +52,8 @@ count_requirement (const char *key, const char *op, const char *const *values, g
 static void
 note_node (LocalWatch *watch)
 {
-  const char *node = watch->fields != NULL && g_str_equal (watch->storage->key, "/pods") ? cube_selector_requires (watch->fields, "spec.nodeName") : NULL;
+  const char *node =
+      watch->fields != NULL && g_str_equal (watch->storage->key, "/pods") ? cube_selector_requires (watch->fields, "spec.nodeName") : NULL;
   guint requirements = 0;
 
   if (node == NULL || *node == '\0' || cube_name_check_dns1123_subdomain (node) != NULL)
@@ -160,7 +161,8 @@ see_change (LocalWatch *watch, CubeChange *change, CubeEvent *event, GError **er
                                         : change->old != NULL && is_in_view (watch, change->old);
 
   if (is_seen)
-    return set_event (watch, event, was_seen ? CUBE_EVENT_MODIFIED : CUBE_EVENT_ADDED, change->object, change->old, change->revision, error);
+    return set_event (watch, event, was_seen ? CUBE_EVENT_MODIFIED : CUBE_EVENT_ADDED, change->object, change->old, change->revision,
+                      error);
   if (!was_seen)
     return FALSE;
   /* Gone from the view: Kubernetes sends the last state seen, at the revision of the change. */
@@ -300,8 +302,8 @@ start_with_initial (LocalWatch *watch, GError **error)
 
   watch->revision = cube_snapshot_revision (snapshot);
   watch->initial = g_ptr_array_new_with_free_func ((GDestroyNotify) cube_object_unref);
-  watch->subscription = cube_bus_subscribe (cube_store_bus (watch->local->store), watch->storage->key, watch->revision, watch->loop, watch->ready, watch->data,
-                                            error);
+  watch->subscription = cube_bus_subscribe (cube_store_bus (watch->local->store), watch->storage->key, watch->revision, watch->loop,
+                                            watch->ready, watch->data, error);
   if (watch->subscription != NULL)
     cube_snapshot_visit (snapshot, watch->ns, NULL, NULL, collect_initial, watch);
   cube_snapshot_unref (snapshot);
@@ -328,7 +330,8 @@ start (LocalWatch *watch, const CubeRequest *request, GError **error)
       return start_with_initial (watch, error);
     }
   watch->revision = asked;
-  watch->subscription = cube_bus_subscribe (cube_store_bus (watch->local->store), watch->storage->key, asked, watch->loop, watch->ready, watch->data, error);
+  watch->subscription =
+      cube_bus_subscribe (cube_store_bus (watch->local->store), watch->storage->key, asked, watch->loop, watch->ready, watch->data, error);
   return watch->subscription != NULL;
 }
 

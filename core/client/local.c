@@ -134,8 +134,8 @@ step_method_not_allowed (CubeCall *call)
 {
   const CubeResource *resource = call->resource;
   GError *error = g_error_new (CUBE_ERROR, CUBE_ERROR_METHOD_NOT_ALLOWED, "%s is not supported on resources of kind \"%s%s%s%s%s\"",
-                               cube_verb_name (call->request->verb), resource->resource, *resource->group != '\0' ? "." : "", resource->group,
-                               *call->sub != '\0' ? "/" : "", call->sub);
+                               cube_verb_name (call->request->verb), resource->resource, *resource->group != '\0' ? "." : "",
+                               resource->group, *call->sub != '\0' ? "/" : "", call->sub);
 
   cube_error_set_object (error, resource->group, resource->resource, NULL);
   return cube_call_fail (call, error);
@@ -360,8 +360,8 @@ call_commit (CubeCall *call)
   CubeObject *current = NULL;
 
   call_clear_commit (call);
-  call->committed = cube_store_commit (call->local->store, call->storage->key, call->ns, call->name, g_steal_pointer (&call->next), call->expected, &current,
-                                       &call->commit_error);
+  call->committed = cube_store_commit (call->local->store, call->storage->key, call->ns, call->name, g_steal_pointer (&call->next),
+                                       call->expected, &current, &call->commit_error);
   if (call->committed == NULL)
     call->committed = current;
   else
@@ -503,7 +503,8 @@ call_advance (CubeCall *call)
   if (call->step (call) == CUBE_CALL_COMMIT)
     {
       call_clear_commit (call);
-      cube_store_propose (call->local->store, call->storage->key, call->ns, call->name, g_steal_pointer (&call->next), call->expected, on_proposal_done, call);
+      cube_store_propose (call->local->store, call->storage->key, call->ns, call->name, g_steal_pointer (&call->next), call->expected,
+                          on_proposal_done, call);
       return;
     }
   if (call->step == step_nothing || cube_loop_is_current (call->loop))
@@ -554,7 +555,8 @@ local_execute_async (CubeClient *client, const CubeRequest *request, CubeLoop *l
     }
   if (call->step (call) == CUBE_CALL_COMMIT)
     {
-      cube_store_propose (call->local->store, call->storage->key, call->ns, call->name, g_steal_pointer (&call->next), call->expected, on_proposal_done, call);
+      cube_store_propose (call->local->store, call->storage->key, call->ns, call->name, g_steal_pointer (&call->next), call->expected,
+                          on_proposal_done, call);
       return;
     }
   /* Never inside the caller's own stack frame: it may not have finished setting up for the answer. */
@@ -569,7 +571,8 @@ local_peek (CubeClient *client, const CubeResource *resource, const char *ns, co
 {
   CubeLocal *local = client->back;
   const CubeResource *storage = resource->storage != NULL ? resource->storage : resource;
-  g_autoptr (CubeObject) object = cube_store_get (local->store, storage->key, resource->is_namespaced ? or_empty (ns) : "", or_empty (name));
+  g_autoptr (CubeObject) object =
+      cube_store_get (local->store, storage->key, resource->is_namespaced ? or_empty (ns) : "", or_empty (name));
 
   return object != NULL ? cube_schema_convert (resource, object, NULL) : NULL;
 }
@@ -586,7 +589,8 @@ local_list_owned (CubeClient *client, const CubeResource *resource, const char *
     {
       CubeStoreHit *hit = &g_array_index (hits, CubeStoreHit, i);
 
-      if (g_str_equal (hit->resource_key, storage->key) && (*or_empty (ns) == '\0' || g_str_equal (cube_object_namespace (hit->object), ns)))
+      if (g_str_equal (hit->resource_key, storage->key)
+          && (*or_empty (ns) == '\0' || g_str_equal (cube_object_namespace (hit->object), ns)))
         {
           CubeObject *converted = cube_schema_convert (resource, hit->object, NULL);
 

@@ -5,15 +5,15 @@
 
 #define BACKOFF_BASE_US 5000
 #define BACKOFF_MAX_US (1000 * G_USEC_PER_SEC)
-#define BUCKET_RATE 10.0 /* failures a second over all keys … */
+#define BUCKET_RATE 10.0   /* failures a second over all keys … */
 #define BUCKET_BURST 100.0 /* … after this many at once: client-go's default controller limiter */
-#define BATCH 16 /* keys one worker job takes before it lets others at the pool */
+#define BATCH 16           /* keys one worker job takes before it lets others at the pool */
 
 typedef struct {
   char *key;
-  gboolean is_ready;      /* waits in `ready` */
+  gboolean is_ready; /* waits in `ready` */
   gboolean is_processing;
-  gboolean is_dirty;      /* added while processing: again afterwards */
+  gboolean is_dirty; /* added while processing: again afterwards */
   guint failures;
   gint64 due;             /* monotonic; 0 = not delayed */
   GSequenceIter *delayed; /* its place in `delayed` */
@@ -29,12 +29,12 @@ struct _CubeQueue {
   gpointer data;
   GMutex lock;
   GCond idle;
-  GHashTable *items; /* key → Item */
-  GQueue ready;      /* of Item */
+  GHashTable *items;  /* key → Item */
+  GQueue ready;       /* of Item */
   GSequence *delayed; /* of Item by due */
   CubeTimer *timer;
   gint64 timer_due;
-  guint jobs;        /* posted or running */
+  guint jobs; /* posted or running */
   guint processing;
   gboolean is_stopping;
   double tokens;
@@ -187,7 +187,8 @@ arm_timer (CubeQueue *queue)
     return;
   stale = g_steal_pointer (&queue->timer);
   queue->timer_due = due;
-  queue->timer = cube_loop_after (queue->loop, MAX (due - cube_context_monotonic_us (queue->context), 0), on_timer, queue_ref (queue), queue_unref);
+  queue->timer =
+      cube_loop_after (queue->loop, MAX (due - cube_context_monotonic_us (queue->context), 0), on_timer, queue_ref (queue), queue_unref);
   if (stale != NULL)
     {
       g_mutex_unlock (&queue->lock);

@@ -16,7 +16,7 @@
 /* One remembered thing of the correlation; which members count depends on the table it is in. */
 typedef struct {
   char *key;
-  GList link; /* its place in the order of use */
+  GList link;           /* its place in the order of use */
   GHashTable *messages; /* similar: the messages seen */
   gint64 at;            /* similar, spam: last time */
   double tokens;        /* spam */
@@ -45,7 +45,7 @@ struct _CubeRecorder {
   char *component, *host;
   GMutex lock;
   Cache similar, repeats, spam;
-  GQueue pending; /* of Pending */
+  GQueue pending;      /* of Pending */
   gboolean is_sending; /* a worker has the queue, or will soon */
   gboolean is_in_call; /* a worker is at the server */
   gboolean is_stopping;
@@ -448,7 +448,8 @@ record (CubeRecorder *recorder, const Facts *facts, const char *format, va_list 
 }
 
 void
-cube_recorder_event (CubeRecorder *recorder, const CubeObject *about, const char *field_path, const char *type, const char *reason, const char *format, ...)
+cube_recorder_event (CubeRecorder *recorder, const CubeObject *about, const char *field_path, const char *type, const char *reason,
+                     const char *format, ...)
 {
   Facts facts = { .about = about, .field_path = field_path, .type = type, .reason = reason };
   va_list args;
@@ -461,8 +462,8 @@ cube_recorder_event (CubeRecorder *recorder, const CubeObject *about, const char
 }
 
 void
-cube_recorder_event_related (CubeRecorder *recorder, const CubeObject *about, const CubeObject *related, const char *action, const char *type,
-                             const char *reason, const char *format, ...)
+cube_recorder_event_related (CubeRecorder *recorder, const CubeObject *about, const CubeObject *related, const char *action,
+                             const char *type, const char *reason, const char *format, ...)
 {
   Facts facts = { .about = about, .related = related, .action = action, .type = type, .reason = reason };
   va_list args;

@@ -134,7 +134,8 @@ read_user (CubeKubeconfig *config, const char *path, CubeView user, GError **err
   if (!read_pem (path, user, "client-certificate", &certificate, error) || !read_pem (path, user, "client-key", &key, error))
     return FALSE;
   if ((certificate == NULL) != (key == NULL))
-    return refuse (error, path, "the user has a client %s without its %s", certificate != NULL ? "certificate" : "key", certificate != NULL ? "key" : "certificate");
+    return refuse (error, path, "the user has a client %s without its %s", certificate != NULL ? "certificate" : "key",
+                   certificate != NULL ? "key" : "certificate");
   if (certificate == NULL)
     return TRUE;
   both = g_strconcat (certificate, "\n", key, NULL);

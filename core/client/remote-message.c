@@ -114,8 +114,7 @@ static char *
 delete_options (const CubeRequest *request)
 {
   static const char *const policies[] = { NULL, "Orphan", "Background", "Foreground" };
-  g_autoptr (CubeBuilder) builder
-    = request->body != NULL ? cube_builder_new_from (cube_value_root (request->body)) : cube_builder_new ();
+  g_autoptr (CubeBuilder) builder = request->body != NULL ? cube_builder_new_from (cube_value_root (request->body)) : cube_builder_new ();
   CubeMut *root = cube_builder_root (builder);
   GString *text = g_string_new (NULL);
 
@@ -182,7 +181,8 @@ on_accept_certificate (SoupMessage *message, GTlsCertificate *certificate, GTlsC
     return TRUE;
   if (config->authorities->len == 0)
     return flags == 0;
-  identity = g_network_address_new (config->tls_server_name != NULL ? config->tls_server_name : g_uri_get_host (soup_message_get_uri (message)), 0);
+  identity = g_network_address_new (
+      config->tls_server_name != NULL ? config->tls_server_name : g_uri_get_host (soup_message_get_uri (message)), 0);
   for (guint i = 0; i < config->authorities->len; i++)
     if (g_tls_certificate_verify (certificate, identity, config->authorities->pdata[i]) == 0)
       return TRUE;
@@ -241,8 +241,8 @@ cube_remote_error (guint status, const char *body, gsize length)
   {
     g_autofree char *text = g_utf8_make_valid (body, (gssize) MIN (length, 200));
 
-    return g_error_new (CUBE_ERROR, cube_error_code_from_reason (NULL, (int) status), "an error on the server (\"%s\") has prevented the request from succeeding",
-                        text);
+    return g_error_new (CUBE_ERROR, cube_error_code_from_reason (NULL, (int) status),
+                        "an error on the server (\"%s\") has prevented the request from succeeding", text);
   }
 }
 

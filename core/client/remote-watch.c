@@ -4,8 +4,8 @@
 
 #define READ_SIZE (64 * 1024)
 #define LINE_MAX_BYTES (8 * 1024 * 1024)
-#define QUEUE_HIGH 4096 /* reading pauses here … */
-#define QUEUE_LOW 1024  /* … and goes on here */
+#define QUEUE_HIGH 4096                   /* reading pauses here … */
+#define QUEUE_LOW 1024                    /* … and goes on here */
 #define SILENCE_US (150 * G_USEC_PER_SEC) /* bookmarks come each minute: after this the server is taken for gone */
 
 /* Shared by the reading loop and the owner's. */
@@ -126,8 +126,8 @@ fill_event (RemoteWatch *watch, const char *type, CubeView object, CubeEvent *ev
     which++;
   if (which == G_N_ELEMENTS (types))
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "watch of %s: the server sent an event of type \"%.32s\"", watch->resource->resource,
-                   type != NULL ? type : "");
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "watch of %s: the server sent an event of type \"%.32s\"",
+                   watch->resource->resource, type != NULL ? type : "");
       return FALSE;
     }
   event->type = (CubeEventType) which;
@@ -135,7 +135,8 @@ fill_event (RemoteWatch *watch, const char *type, CubeView object, CubeEvent *ev
     g_ascii_string_to_unsigned (revision, 10, 0, G_MAXUINT64, &event->revision, NULL);
   if (event->type == CUBE_EVENT_BOOKMARK)
     {
-      event->is_initial_end = g_strcmp0 (cube_view_get_string (object, "metadata", "annotations", "k8s.io/initial-events-end"), "true") == 0;
+      event->is_initial_end =
+          g_strcmp0 (cube_view_get_string (object, "metadata", "annotations", "k8s.io/initial-events-end"), "true") == 0;
       return TRUE;
     }
   event->object = cube_remote_object (watch->resource, object, error);
@@ -196,7 +197,8 @@ take_bytes (RemoteWatch *watch, const guint8 *data, gsize length, GError **error
     g_byte_array_remove_range (watch->line, 0, (guint) from);
   if (watch->line->len <= LINE_MAX_BYTES)
     return TRUE;
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "watch of %s: an event is longer than %d bytes", watch->resource->resource, LINE_MAX_BYTES);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "watch of %s: an event is longer than %d bytes", watch->resource->resource,
+               LINE_MAX_BYTES);
   return FALSE;
 }
 
@@ -289,7 +291,8 @@ begin (gpointer data)
 {
   RemoteWatch *watch = data;
 
-  soup_session_send_async (cube_remote_session (watch->remote, TRUE), watch->message, G_PRIORITY_DEFAULT, watch->cancellable, on_stream, watch_ref (watch));
+  soup_session_send_async (cube_remote_session (watch->remote, TRUE), watch->message, G_PRIORITY_DEFAULT, watch->cancellable, on_stream,
+                           watch_ref (watch));
 }
 
 /* ---- the owner's side ---- */

@@ -73,8 +73,9 @@ cube_remote_session (CubeRemote *remote, gboolean is_watch)
   SoupSession **session = is_watch ? &remote->watches : &remote->requests;
 
   if (*session == NULL)
-    *session = soup_session_new_with_options ("max-conns", MAX_CONNECTIONS, "max-conns-per-host", MAX_PER_HOST, "timeout", is_watch ? 0 : REQUEST_TIMEOUT_S,
-                                              "idle-timeout", 90, "proxy-resolver", NULL, "user-agent", "cube", NULL);
+    *session = soup_session_new_with_options ("max-conns", MAX_CONNECTIONS, "max-conns-per-host", MAX_PER_HOST, "timeout",
+                                              is_watch ? 0 : REQUEST_TIMEOUT_S, "idle-timeout", 90, "proxy-resolver", NULL, "user-agent",
+                                              "cube", NULL);
   return *session;
 }
 
@@ -88,7 +89,8 @@ cube_client_new_remote (CubeContext *context, const char *kubeconfig_path, GErro
 
   if (cube_loop_get_main_context (loop) == NULL)
     {
-      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_NOT_IMPLEMENTED, "a remote client needs a real clock and a network: there is none under simulation");
+      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_NOT_IMPLEMENTED,
+                           "a remote client needs a real clock and a network: there is none under simulation");
       return NULL;
     }
   config = cube_kubeconfig_read (kubeconfig_path, error);
@@ -132,7 +134,8 @@ static gboolean
 take_list (Exchange *exchange, CubeView root)
 {
   CubeResponse *response = exchange->response;
-  const char *text = cube_view_get_string (root, "metadata", "resourceVersion"), *token = cube_view_get_string (root, "metadata", "continue"), *key;
+  const char *text = cube_view_get_string (root, "metadata", "resourceVersion"),
+             *token = cube_view_get_string (root, "metadata", "continue"), *key;
   CubeView item;
   CubeIter it;
 
@@ -256,7 +259,8 @@ begin (gpointer data)
 {
   Exchange *exchange = data;
 
-  soup_session_send_and_read_async (cube_remote_session (exchange->remote, FALSE), exchange->message, G_PRIORITY_DEFAULT, NULL, on_answer, exchange);
+  soup_session_send_and_read_async (cube_remote_session (exchange->remote, FALSE), exchange->message, G_PRIORITY_DEFAULT, NULL, on_answer,
+                                    exchange);
 }
 
 static Exchange *
@@ -270,8 +274,9 @@ exchange_new (CubeClient *client, const CubeRequest *request, GError **error)
       g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "request without a resource or with a verb that is not executed");
       return NULL;
     }
-  if (request->name == NULL && (request->verb == CUBE_VERB_GET || request->verb == CUBE_VERB_UPDATE || request->verb == CUBE_VERB_PATCH
-                                || request->verb == CUBE_VERB_DELETE))
+  if (request->name == NULL
+      && (request->verb == CUBE_VERB_GET || request->verb == CUBE_VERB_UPDATE || request->verb == CUBE_VERB_PATCH
+          || request->verb == CUBE_VERB_DELETE))
     {
       g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "name must be provided"); /* else it would be the collection's URL */
       return NULL;
@@ -376,7 +381,8 @@ remote_list_pods_on (CubeClient *client, const char *node_name, GError **error)
   response = remote_execute (client, &request, error);
   if (response == NULL)
     return NULL;
-  return response->objects != NULL ? g_ptr_array_ref (response->objects) : g_ptr_array_new_with_free_func ((GDestroyNotify) cube_object_unref);
+  return response->objects != NULL ? g_ptr_array_ref (response->objects)
+                                   : g_ptr_array_new_with_free_func ((GDestroyNotify) cube_object_unref);
 }
 
 static const CubeClientOps remote_ops = {

@@ -157,7 +157,8 @@ cube_authorize (CubeRegistry *registry, const CubeAttributes *attributes, GError
       return FALSE;
     }
   {
-    g_autofree char *text = g_strdup_printf ("User \"%s\" cannot %s path \"%s\"", attributes->user->name, attributes->verb, or_empty (attributes->path));
+    g_autofree char *text =
+        g_strdup_printf ("User \"%s\" cannot %s path \"%s\"", attributes->user->name, attributes->verb, or_empty (attributes->path));
     g_autofree char *escaped = escape_html (text);
 
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "forbidden: %s%s%s", escaped, reason != NULL && *reason != '\0' ? ": " : "",

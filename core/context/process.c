@@ -8,10 +8,10 @@
 
 struct _CubeProcess {
   CubeSim *sim;
-  GMutex lock;            /* loops, contexts, facts */
-  GPtrArray *loops;       /* CubeLoop */
-  GPtrArray *contexts;    /* CubeContext */
-  GHashTable *facts;      /* utf8 → utf8 */
+  GMutex lock;         /* loops, contexts, facts */
+  GPtrArray *loops;    /* CubeLoop */
+  GPtrArray *contexts; /* CubeContext */
+  GHashTable *facts;   /* utf8 → utf8 */
   GThreadPool *workers;
   CubeSchema *schema;
   CubeRegistry *registry;
@@ -24,7 +24,7 @@ struct _CubeContext {
   char *name;
   CubeValue *config;
   CubeClient *client;
-  gint64 spent_us;        /* atomic */
+  gint64 spent_us; /* atomic */
   gboolean is_healthy;
   char *health_message;
 };

@@ -7,8 +7,8 @@ struct _CubeSim {
   guint64 random[2]; /* xoroshiro128+ */
   gint64 now_us;
   guint64 next_order;
-  GPtrArray *loops;   /* borrowed */
-  GSequence *timers;  /* CubeTimer, by (due, order) */
+  GPtrArray *loops;  /* borrowed */
+  GSequence *timers; /* CubeTimer, by (due, order) */
 };
 
 static guint64

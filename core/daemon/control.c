@@ -82,7 +82,8 @@ received (GObject *stream, GAsyncResult *result, gpointer data)
   gsize length;
   char *json = cube_view_to_json (cube_value_root (value), &length);
   g_object_set_data_full (G_OBJECT (call->connection), "answer", json, g_free);
-  g_output_stream_write_all_async (g_io_stream_get_output_stream (G_IO_STREAM (call->connection)), json, length, G_PRIORITY_DEFAULT, NULL, answered, call);
+  g_output_stream_write_all_async (g_io_stream_get_output_stream (G_IO_STREAM (call->connection)), json, length, G_PRIORITY_DEFAULT, NULL,
+                                   answered, call);
 }
 
 static gboolean
@@ -96,7 +97,8 @@ incoming (GSocketService *service, GSocketConnection *connection, GObject *sourc
   call->control = data;
   call->connection = g_object_ref (connection);
   g_socket_set_timeout (g_socket_connection_get_socket (connection), 10);
-  g_input_stream_read_async (g_io_stream_get_input_stream (G_IO_STREAM (connection)), call->buffer, sizeof call->buffer, G_PRIORITY_DEFAULT, NULL, received, call);
+  g_input_stream_read_async (g_io_stream_get_input_stream (G_IO_STREAM (connection)), call->buffer, sizeof call->buffer, G_PRIORITY_DEFAULT,
+                             NULL, received, call);
   return TRUE;
 }
 
@@ -114,7 +116,8 @@ cube_control_listen (const char *data_dir, CubeControlFunc func, gpointer data, 
   control->service = g_socket_service_new ();
   g_unlink (control->path); /* the lock says nobody else lives here */
   mode_t mask = umask (0177);
-  gboolean ok = g_socket_listener_add_address (G_SOCKET_LISTENER (control->service), address, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, error);
+  gboolean ok = g_socket_listener_add_address (G_SOCKET_LISTENER (control->service), address, G_SOCKET_TYPE_STREAM,
+                                               G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, error);
   umask (mask);
   close (dir_fd);
   if (!ok)
@@ -157,8 +160,11 @@ cube_control_call (const char *data_dir, const char *op, GError **error)
   if (!g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)), request, strlen (request), NULL, NULL, error))
     return NULL;
   g_autoptr (GOutputStream) all = g_memory_output_stream_new_resizable ();
-  if (g_output_stream_splice (all, g_io_stream_get_input_stream (G_IO_STREAM (connection)), G_OUTPUT_STREAM_SPLICE_CLOSE_TARGET, NULL, error) < 0)
+  if (g_output_stream_splice (all, g_io_stream_get_input_stream (G_IO_STREAM (connection)), G_OUTPUT_STREAM_SPLICE_CLOSE_TARGET, NULL,
+                              error)
+      < 0)
     return NULL;
   return cube_value_from_json (g_memory_output_stream_get_data (G_MEMORY_OUTPUT_STREAM (all)),
-                               (gssize) g_memory_output_stream_get_data_size (G_MEMORY_OUTPUT_STREAM (all)), &(CubeParseLimits){ .max_bytes = 64 << 20 }, error);
+                               (gssize) g_memory_output_stream_get_data_size (G_MEMORY_OUTPUT_STREAM (all)),
+                               &(CubeParseLimits){ .max_bytes = 64 << 20 }, error);
 }

@@ -25,12 +25,12 @@ typedef struct {
   CubeClient *client;
   CubeControllers *controllers;
   CubeControl *control;
-  GPtrArray *components;   /* CubeImpl, started, in order */
+  GPtrArray *components; /* CubeImpl, started, in order */
   GMainLoop *loop;
   int lock_fd;
   char *kubeconfig, *server;
   gint64 started_us, ready_us; /* monotonic; ready 0 = not yet */
-  const char *step;        /* what it is doing now, for `up`'s progress */
+  const char *step;            /* what it is doing now, for `up`'s progress */
   char *failure;
   CubeTimer *ready_timer;
 } Daemon;
@@ -41,13 +41,15 @@ take_lock (Daemon *daemon, GError **error)
   g_autofree char *path = g_build_filename (daemon->options->data_dir, "cube.lock", NULL);
   if (g_mkdir_with_parents (daemon->options->data_dir, 0700) != 0)
     {
-      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "data directory %s: %s", daemon->options->data_dir, g_strerror (errno));
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "data directory %s: %s", daemon->options->data_dir,
+                   g_strerror (errno));
       return FALSE;
     }
   daemon->lock_fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (daemon->lock_fd < 0 || flock (daemon->lock_fd, LOCK_EX | LOCK_NB) != 0)
     {
-      g_set_error (error, G_IO_ERROR, G_IO_ERROR_BUSY, errno == EWOULDBLOCK ? "data directory %s is in use by another cube" : "data directory %s cannot be locked",
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_BUSY,
+                   errno == EWOULDBLOCK ? "data directory %s is in use by another cube" : "data directory %s cannot be locked",
                    daemon->options->data_dir);
       return FALSE;
     }
@@ -165,7 +167,8 @@ start_plugins (Daemon *daemon, GError **error)
 static gboolean
 open_store (Daemon *daemon, GError **error)
 {
-  CubeView config = daemon->options->config != NULL ? cube_view_member (cube_value_root (daemon->options->config), "storage") : cube_view_none ();
+  CubeView config =
+      daemon->options->config != NULL ? cube_view_member (cube_value_root (daemon->options->config), "storage") : cube_view_none ();
   const char *id = cube_view_string_or (cube_view_member (config, "plugin"), "sqlite");
   g_autofree char *own = g_build_filename (daemon->options->data_dir, "store", NULL);
   const char *location = cube_view_string_or (cube_view_member (config, "location"), own);
@@ -176,7 +179,8 @@ open_store (Daemon *daemon, GError **error)
       return FALSE;
     }
   static const char *const volatile_default[] = { "coordination.k8s.io/leases", NULL };
-  CubeStoreOptions options = { .volatile_resources = volatile_default, .history = (guint) CLAMP (cube_view_int (cube_view_member (config, "history"), 0), 0, 10000000) };
+  CubeStoreOptions options = { .volatile_resources = volatile_default,
+                               .history = (guint) CLAMP (cube_view_int (cube_view_member (config, "history"), 0), 0, 10000000) };
   g_autoptr (GPtrArray) listed = g_ptr_array_new ();
   CubeIter it;
   CubeView element;
@@ -265,7 +269,8 @@ nodes_missing (Daemon *daemon)
       if (g_strcmp0 (cube_view_get_string (ready, "status"), "True") == 0)
         n_ready++;
       else if (cube_view_exists (ready) && why == NULL)
-        why = g_strdup_printf ("node %s: %s", cube_object_name (list->pdata[i]), cube_view_string_or (cube_view_member (ready, "message"), "not ready"));
+        why = g_strdup_printf ("node %s: %s", cube_object_name (list->pdata[i]),
+                               cube_view_string_or (cube_view_member (ready, "message"), "not ready"));
     }
   if (n_ready >= expected)
     return NULL;
@@ -376,7 +381,8 @@ write_kubeconfig (Daemon *daemon, GError **error)
   if (!cube_context_has_role (daemon->context, "api") || g_strcmp0 (port, "0") == 0)
     return TRUE;
   const char *host = g_str_equal (address, "0.0.0.0") ? "127.0.0.1" : g_str_equal (address, "::") ? "[::1]" : address;
-  daemon->server = strchr (host, ':') != NULL && *host != '[' ? g_strdup_printf ("https://[%s]:%s", host, port) : g_strdup_printf ("https://%s:%s", host, port);
+  daemon->server = strchr (host, ':') != NULL && *host != '[' ? g_strdup_printf ("https://[%s]:%s", host, port)
+                                                              : g_strdup_printf ("https://%s:%s", host, port);
   cube_context_set_fact (daemon->context, "server", daemon->server);
   daemon->kubeconfig = cube_kubeconfig_write (daemon->context, daemon->server, error);
   return daemon->kubeconfig != NULL;

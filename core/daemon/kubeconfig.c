@@ -20,7 +20,8 @@ find_authority (CubeContext *context, GError **error)
   g_autoptr (GPtrArray) list = cube_registry_list (cube_context_registry (context), CUBE_CERTIFICATE_AUTHORITY);
   if (list->len > 0)
     return cube_impl_ref (list->pdata[0]);
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "no plugin offers %s: is the plugin \"security-ca\" in the plugin folder?", CUBE_CERTIFICATE_AUTHORITY);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE,
+               "no plugin offers %s: is the plugin \"security-ca\" in the plugin folder?", CUBE_CERTIFICATE_AUTHORITY);
   return NULL;
 }
 
@@ -39,8 +40,8 @@ is_current (CubeContext *context, const char *path, const char *server, const ch
   CubeView cluster = cube_view_member (cube_view_element (cube_view_member (root, "clusters"), 0), "cluster");
   CubeView user = cube_view_member (cube_view_element (cube_view_member (root, "users"), 0), "user");
   const char *pem_data = cube_view_string (cube_view_member (user, "client-certificate-data"));
-  if (g_strcmp0 (cube_view_string (cube_view_member (cluster, "server")), server) != 0 ||
-      g_strcmp0 (cube_view_string (cube_view_member (cluster, "certificate-authority-data")), ca_data) != 0 || pem_data == NULL)
+  if (g_strcmp0 (cube_view_string (cube_view_member (cluster, "server")), server) != 0
+      || g_strcmp0 (cube_view_string (cube_view_member (cluster, "certificate-authority-data")), ca_data) != 0 || pem_data == NULL)
     return FALSE;
   gsize pem_length;
   g_autofree guchar *pem = g_base64_decode (pem_data, &pem_length);
@@ -52,10 +53,11 @@ is_current (CubeContext *context, const char *path, const char *server, const ch
 static char *
 compose (const char *server, const char *ca_data, const char *certificate_data, const char *key_data)
 {
-  return g_strdup_printf ("apiVersion: v1\nkind: Config\nclusters:\n- name: cube\n  cluster:\n    server: %s\n    certificate-authority-data: %s\n"
-                          "users:\n- name: admin\n  user:\n    client-certificate-data: %s\n    client-key-data: %s\n"
-                          "contexts:\n- name: cube\n  context:\n    cluster: cube\n    user: admin\n    namespace: default\ncurrent-context: cube\n",
-                          server, ca_data, certificate_data, key_data);
+  return g_strdup_printf (
+      "apiVersion: v1\nkind: Config\nclusters:\n- name: cube\n  cluster:\n    server: %s\n    certificate-authority-data: %s\n"
+      "users:\n- name: admin\n  user:\n    client-certificate-data: %s\n    client-key-data: %s\n"
+      "contexts:\n- name: cube\n  context:\n    cluster: cube\n    user: admin\n    namespace: default\ncurrent-context: cube\n",
+      server, ca_data, certificate_data, key_data);
 }
 
 char *

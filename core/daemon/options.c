@@ -5,10 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char config_keys[] = "dataDir string\nlisten string\nroles string-list\nruntime string\nsimNodes int\nnodeName string\n"
-                                  "advertiseAddress string\nclusterCIDR string\nserviceCIDR string\nclusterDNS string\nclusterDomain string\n"
-                                  "nodePortRange string\nruntimeEndpoint string\n"
-                                  "storage object\nplugins object\npluginFolders string-list\nrequiredPlugins string-list\ndisabledPlugins string-list";
+static const char config_keys[] =
+    "dataDir string\nlisten string\nroles string-list\nruntime string\nsimNodes int\nnodeName string\n"
+    "advertiseAddress string\nclusterCIDR string\nserviceCIDR string\nclusterDNS string\nclusterDomain string\n"
+    "nodePortRange string\nruntimeEndpoint string\n"
+    "storage object\nplugins object\npluginFolders string-list\nrequiredPlugins string-list\ndisabledPlugins string-list";
 static const char storage_keys[] = "plugin string\nlocation string\nvolatile string-list\nhistory int";
 
 void
@@ -38,7 +39,8 @@ cube_options_split_listen (const char *listen, char **ret_address, guint16 *ret_
   guint64 port = 0;
   if (colon == NULL || !g_ascii_string_to_unsigned (colon + 1, 10, 0, 65535, &port, NULL))
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "listen address \"%s\": expected ADDR:PORT, port 0 to 65535 (0 picks a free one)", listen);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "listen address \"%s\": expected ADDR:PORT, port 0 to 65535 (0 picks a free one)",
+                   listen);
       return FALSE;
     }
   g_autofree char *address = g_strndup (listen, (gsize) (colon - listen));
@@ -81,7 +83,8 @@ read_config (CubeOptions *options, GError **error)
     }
   if (documents->len > 1)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "configuration %s: found %u YAML documents, expected one", options->config_path, documents->len);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "configuration %s: found %u YAML documents, expected one", options->config_path,
+                   documents->len);
       return FALSE;
     }
   if (documents->len == 0)
@@ -89,7 +92,8 @@ read_config (CubeOptions *options, GError **error)
   g_autofree char *where = g_strdup_printf ("configuration %s", options->config_path);
   g_autofree char *storage_where = g_strdup_printf ("%s: storage", where);
   CubeView root = cube_value_root (documents->pdata[0]);
-  if (!cube_config_validate (config_keys, root, where, error) || !cube_config_validate (storage_keys, cube_view_member (root, "storage"), storage_where, error))
+  if (!cube_config_validate (config_keys, root, where, error)
+      || !cube_config_validate (storage_keys, cube_view_member (root, "storage"), storage_where, error))
     return FALSE;
   options->config = cube_value_ref (documents->pdata[0]);
   return TRUE;

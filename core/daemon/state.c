@@ -44,8 +44,9 @@ check_owner (const char *path, GError **error)
   GStatBuf info;
   if (g_lstat (path, &info) != 0 || (S_ISREG (info.st_mode) && info.st_uid == geteuid () && (info.st_mode & 022) == 0))
     return TRUE;
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "%s: expected a regular file of user %u that only its owner writes; found owner %u, mode %o", path, geteuid (),
-               info.st_uid, info.st_mode & 07777);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN,
+               "%s: expected a regular file of user %u that only its owner writes; found owner %u, mode %o", path, geteuid (), info.st_uid,
+               info.st_mode & 07777);
   return FALSE;
 }
 

@@ -15,21 +15,23 @@ gpointer
 cube_builder_alloc (CubeBuilder *builder, gsize size)
 {
   size = (size + 15) & ~(gsize) 15;
-  if (G_UNLIKELY ((gsize) (builder->free_end - builder->free_at) < size)) {
-    gsize last = builder->chunks == NULL ? FIRST_CHUNK / 2 : MIN ((gsize) (builder->free_end - builder->chunks->data), LARGEST_CHUNK / 2);
-    gsize room = MAX (size, last * 2);
-    struct CubeChunk *chunk = g_malloc (sizeof *chunk + room);
-    /* A large piece gets a chunk of its own behind the current one, whose rest stays in use. */
-    if (size > LARGEST_CHUNK && builder->chunks != NULL) {
-      chunk->next = builder->chunks->next;
-      builder->chunks->next = chunk;
-      return chunk->data;
+  if (G_UNLIKELY ((gsize) (builder->free_end - builder->free_at) < size))
+    {
+      gsize last = builder->chunks == NULL ? FIRST_CHUNK / 2 : MIN ((gsize) (builder->free_end - builder->chunks->data), LARGEST_CHUNK / 2);
+      gsize room = MAX (size, last * 2);
+      struct CubeChunk *chunk = g_malloc (sizeof *chunk + room);
+      /* A large piece gets a chunk of its own behind the current one, whose rest stays in use. */
+      if (size > LARGEST_CHUNK && builder->chunks != NULL)
+        {
+          chunk->next = builder->chunks->next;
+          builder->chunks->next = chunk;
+          return chunk->data;
+        }
+      chunk->next = builder->chunks;
+      builder->chunks = chunk;
+      builder->free_at = chunk->data;
+      builder->free_end = chunk->data + room;
     }
-    chunk->next = builder->chunks;
-    builder->chunks = chunk;
-    builder->free_at = chunk->data;
-    builder->free_end = chunk->data + room;
-  }
   gpointer result = builder->free_at;
   builder->free_at += size;
   return result;
@@ -64,10 +66,11 @@ cube_builder_free (CubeBuilder *builder)
 {
   if (builder == NULL)
     return;
-  for (struct CubeChunk *chunk = builder->chunks, *next; chunk != NULL; chunk = next) {
-    next = chunk->next;
-    g_free (chunk);
-  }
+  for (struct CubeChunk *chunk = builder->chunks, *next; chunk != NULL; chunk = next)
+    {
+      next = chunk->next;
+      g_free (chunk);
+    }
   g_clear_pointer (&builder->docs, g_ptr_array_unref);
   g_free (builder);
 }
@@ -98,48 +101,40 @@ static void
 write_members (const CubeMembers *members, CubeTapeWriter *writer)
 {
   cube_tape_open (writer, CUBE_VALUE_OBJECT);
-  for (guint32 i = 0; i < members->n; i++) {
-    const CubeMember *member = &members->members[i];
-    if (member->key == NULL)
-      continue;
-    cube_tape_key (writer, member->key, member->length);
-    cube_mut_write (member->child, writer);
-  }
+  for (guint32 i = 0; i < members->n; i++)
+    {
+      const CubeMember *member = &members->members[i];
+      if (member->key == NULL)
+        continue;
+      cube_tape_key (writer, member->key, member->length);
+      cube_mut_write (member->child, writer);
+    }
   cube_tape_close (writer);
 }
 
 void
 cube_mut_write (const CubeMut *node, CubeTapeWriter *writer)
 {
-  if (node->is_view) {
-    cube_tape_view (writer, node->view);
-    return;
-  }
-  switch (node->type) {
-  case CUBE_VALUE_BOOL:
-    cube_tape_bool (writer, node->integer != 0);
-    break;
-  case CUBE_VALUE_INT:
-    cube_tape_int (writer, node->integer);
-    break;
-  case CUBE_VALUE_DOUBLE:
-    cube_tape_double (writer, node->real);
-    break;
-  case CUBE_VALUE_STRING:
-    cube_tape_string_value (writer, node->string.text, node->string.length);
-    break;
-  case CUBE_VALUE_ARRAY:
-    cube_tape_open (writer, CUBE_VALUE_ARRAY);
-    for (guint32 i = 0; i < node->array.n; i++)
-      cube_mut_write (node->array.items[i], writer);
-    cube_tape_close (writer);
-    break;
-  case CUBE_VALUE_OBJECT:
-    write_members (node->object, writer);
-    break;
-  default:
-    cube_tape_null (writer);
-  }
+  if (node->is_view)
+    {
+      cube_tape_view (writer, node->view);
+      return;
+    }
+  switch (node->type)
+    {
+    case CUBE_VALUE_BOOL: cube_tape_bool (writer, node->integer != 0); break;
+    case CUBE_VALUE_INT: cube_tape_int (writer, node->integer); break;
+    case CUBE_VALUE_DOUBLE: cube_tape_double (writer, node->real); break;
+    case CUBE_VALUE_STRING: cube_tape_string_value (writer, node->string.text, node->string.length); break;
+    case CUBE_VALUE_ARRAY:
+      cube_tape_open (writer, CUBE_VALUE_ARRAY);
+      for (guint32 i = 0; i < node->array.n; i++)
+        cube_mut_write (node->array.items[i], writer);
+      cube_tape_close (writer);
+      break;
+    case CUBE_VALUE_OBJECT: write_members (node->object, writer); break;
+    default: cube_tape_null (writer);
+    }
 }
 
 CubeValue *
@@ -164,10 +159,11 @@ cube_builder_end (CubeBuilder *builder)
 void
 cube_mut_append_json (const CubeMut *node, GString *out)
 {
-  if (node == NULL) {
-    g_string_append (out, "null");
-    return;
-  }
+  if (node == NULL)
+    {
+      g_string_append (out, "null");
+      return;
+    }
   g_autoptr (CubeValue) value = cube_mut_to_value (node);
   if (value != NULL)
     cube_view_append_json (cube_value_root (value), out);
@@ -182,10 +178,11 @@ cube_view_depth (CubeView view, guint enough)
   CubeValueType type = cube_view_type (view);
   if ((type != CUBE_VALUE_OBJECT && type != CUBE_VALUE_ARRAY) || enough == 0)
     return 0;
-  for (cube_iter_init (&iter, view); depth < enough && cube_iter_next (&iter, NULL, &child);) {
-    guint below = cube_view_depth (child, enough - 1); /* MAX () would call twice */
-    depth = MAX (depth, below);
-  }
+  for (cube_iter_init (&iter, view); depth < enough && cube_iter_next (&iter, NULL, &child);)
+    {
+      guint below = cube_view_depth (child, enough - 1); /* MAX () would call twice */
+      depth = MAX (depth, below);
+    }
   return depth + 1;
 }
 
@@ -197,20 +194,24 @@ cube_mut_depth (const CubeMut *node, guint enough)
     return 0;
   if (node->is_view)
     return cube_view_depth (node->view, enough);
-  if (node->type == CUBE_VALUE_ARRAY) {
-    for (guint32 i = 0; i < node->array.n && depth < enough; i++) {
-      guint below = cube_mut_depth (node->array.items[i], enough - 1);
-      depth = MAX (depth, below);
+  if (node->type == CUBE_VALUE_ARRAY)
+    {
+      for (guint32 i = 0; i < node->array.n && depth < enough; i++)
+        {
+          guint below = cube_mut_depth (node->array.items[i], enough - 1);
+          depth = MAX (depth, below);
+        }
+      return depth + 1;
     }
-    return depth + 1;
-  }
-  if (node->type == CUBE_VALUE_OBJECT) {
-    for (guint32 i = 0; i < node->object->n && depth < enough; i++) {
-      guint below = cube_mut_depth (node->object->members[i].child, enough - 1);
-      depth = MAX (depth, below);
+  if (node->type == CUBE_VALUE_OBJECT)
+    {
+      for (guint32 i = 0; i < node->object->n && depth < enough; i++)
+        {
+          guint below = cube_mut_depth (node->object->members[i].child, enough - 1);
+          depth = MAX (depth, below);
+        }
+      return depth + 1;
     }
-    return depth + 1;
-  }
   return 0;
 }
 
@@ -219,17 +220,21 @@ view_size (CubeView view)
 {
   const CubeValue *doc = view.doc;
   gsize size = 0;
-  for (guint32 at = view.at, end = cube_tape_next (doc, view.at); at < end;) {
-    guint32 length;
-    guint tag = cube_word_tag (doc->tape[at]);
-    if (tag == CUBE_VALUE_STRING) {
-      cube_tape_string (doc, at, &length);
-      size += (gsize) length + 3;
-    } else {
-      size += 3;
+  for (guint32 at = view.at, end = cube_tape_next (doc, view.at); at < end;)
+    {
+      guint32 length;
+      guint tag = cube_word_tag (doc->tape[at]);
+      if (tag == CUBE_VALUE_STRING)
+        {
+          cube_tape_string (doc, at, &length);
+          size += (gsize) length + 3;
+        }
+      else
+        {
+          size += 3;
+        }
+      at += tag == CUBE_VALUE_DOUBLE || tag == CUBE_TAG_LONG ? 2 : 1;
     }
-    at += tag == CUBE_VALUE_DOUBLE || tag == CUBE_TAG_LONG ? 2 : 1;
-  }
   return size;
 }
 

@@ -8,11 +8,12 @@ cube_bytes_hash (const void *data, gsize length, guint64 seed)
 {
   const guint8 *at = data;
   guint64 hash = seed ^ (length * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15)), word;
-  for (; length >= 8; at += 8, length -= 8) {
-    memcpy (&word, at, 8);
-    unsigned __int128 product = (unsigned __int128) (hash ^ word) * G_GUINT64_CONSTANT (0xd6e8feb86659fd93);
-    hash = (guint64) product ^ (guint64) (product >> 64) ^ seed;
-  }
+  for (; length >= 8; at += 8, length -= 8)
+    {
+      memcpy (&word, at, 8);
+      unsigned __int128 product = (unsigned __int128) (hash ^ word) * G_GUINT64_CONSTANT (0xd6e8feb86659fd93);
+      hash = (guint64) product ^ (guint64) (product >> 64) ^ seed;
+    }
   word = 0;
   memcpy (&word, at, length);
   hash = (hash ^ word) * G_GUINT64_CONSTANT (0xff51afd7ed558ccd);
@@ -84,10 +85,11 @@ sorted_members (CubeView object, guint *ret_n)
   Member *members = g_new (Member, n + 1);
   CubeIter iter;
   cube_iter_init (&iter, object);
-  for (guint i = 0; i < n; i++) {
-    members[i].index = i;
-    cube_iter_next_full (&iter, &members[i].key, &members[i].length, &members[i].value);
-  }
+  for (guint i = 0; i < n; i++)
+    {
+      members[i].index = i;
+      cube_iter_next_full (&iter, &members[i].key, &members[i].length, &members[i].value);
+    }
   qsort (members, n, sizeof *members, compare_members);
   *ret_n = n;
   return members;
@@ -132,15 +134,16 @@ equal_objects (CubeView a, CubeView b)
   if (n > 16 || n != cube_view_length (b))
     return equal_sorted (a, b);
   cube_iter_init (&in_b, b);
-  for (cube_iter_init (&in_a, a); cube_iter_next_full (&in_a, &key_a, &length_a, &child_a);) {
-    cube_iter_next_full (&in_b, &key_b, &length_b, &child_b);
-    if (length_a != length_b || memcmp (key_a, key_b, length_a) != 0)
-      return equal_sorted (a, b);
-    child_a = find (a, key_a, length_a);
-    child_b = find (b, key_b, length_b);
-    if (!cube_view_equal (child_a, child_b))
-      return FALSE;
-  }
+  for (cube_iter_init (&in_a, a); cube_iter_next_full (&in_a, &key_a, &length_a, &child_a);)
+    {
+      cube_iter_next_full (&in_b, &key_b, &length_b, &child_b);
+      if (length_a != length_b || memcmp (key_a, key_b, length_a) != 0)
+        return equal_sorted (a, b);
+      child_a = find (a, key_a, length_a);
+      child_b = find (b, key_b, length_b);
+      if (!cube_view_equal (child_a, child_b))
+        return FALSE;
+    }
   return TRUE;
 }
 
@@ -169,20 +172,18 @@ cube_view_equal (CubeView a, CubeView b)
     return equal_numbers (a, b);
   if (type != other)
     return FALSE;
-  switch (type) {
-  case CUBE_VALUE_BOOL:
-    return cube_view_bool (a, FALSE) == cube_view_bool (b, FALSE);
-  case CUBE_VALUE_STRING: {
-    gsize length = cube_view_string_length (a);
-    return length == cube_view_string_length (b) && memcmp (cube_view_string (a), cube_view_string (b), length) == 0;
-  }
-  case CUBE_VALUE_ARRAY:
-    return equal_arrays (a, b);
-  case CUBE_VALUE_OBJECT:
-    return equal_objects (a, b);
-  default:
-    return TRUE;
-  }
+  switch (type)
+    {
+    case CUBE_VALUE_BOOL: return cube_view_bool (a, FALSE) == cube_view_bool (b, FALSE);
+    case CUBE_VALUE_STRING:
+      {
+        gsize length = cube_view_string_length (a);
+        return length == cube_view_string_length (b) && memcmp (cube_view_string (a), cube_view_string (b), length) == 0;
+      }
+    case CUBE_VALUE_ARRAY: return equal_arrays (a, b);
+    case CUBE_VALUE_OBJECT: return equal_objects (a, b);
+    default: return TRUE;
+    }
 }
 
 static guint64
@@ -203,10 +204,11 @@ hash_object (CubeView view, guint64 seed)
   g_autofree Member *members = sorted_members (view, &n);
   n = drop_duplicates (members, n);
   guint64 hash = seed + CUBE_VALUE_OBJECT + n;
-  for (guint i = 0; i < n; i++) {
-    hash = cube_bytes_hash (members[i].key, members[i].length, hash);
-    hash = cube_view_hash (members[i].value, hash);
-  }
+  for (guint i = 0; i < n; i++)
+    {
+      hash = cube_bytes_hash (members[i].key, members[i].length, hash);
+      hash = cube_view_hash (members[i].value, hash);
+    }
   return hash;
 }
 
@@ -216,24 +218,20 @@ cube_view_hash (CubeView view, guint64 seed)
   CubeIter iter;
   CubeView child;
   guint64 hash = seed;
-  switch (cube_view_type (view)) {
-  case CUBE_VALUE_BOOL:
-    return cube_bytes_hash ("", 0, seed + (cube_view_bool (view, FALSE) ? 102 : 101));
-  case CUBE_VALUE_INT:
-  case CUBE_VALUE_DOUBLE:
-    return hash_number (view, seed);
-  case CUBE_VALUE_STRING:
-    return cube_bytes_hash (cube_view_string (view), cube_view_string_length (view), seed + CUBE_VALUE_STRING);
-  case CUBE_VALUE_ARRAY:
-    hash = cube_bytes_hash ("", 0, seed + CUBE_VALUE_ARRAY);
-    for (cube_iter_init (&iter, view); cube_iter_next (&iter, NULL, &child);)
-      hash = cube_view_hash (child, hash);
-    return cube_bytes_hash ("", 0, hash + 7);
-  case CUBE_VALUE_OBJECT:
-    return hash_object (view, seed);
-  default:
-    return cube_bytes_hash ("", 0, seed + (guint64) cube_view_type (view));
-  }
+  switch (cube_view_type (view))
+    {
+    case CUBE_VALUE_BOOL: return cube_bytes_hash ("", 0, seed + (cube_view_bool (view, FALSE) ? 102 : 101));
+    case CUBE_VALUE_INT:
+    case CUBE_VALUE_DOUBLE: return hash_number (view, seed);
+    case CUBE_VALUE_STRING: return cube_bytes_hash (cube_view_string (view), cube_view_string_length (view), seed + CUBE_VALUE_STRING);
+    case CUBE_VALUE_ARRAY:
+      hash = cube_bytes_hash ("", 0, seed + CUBE_VALUE_ARRAY);
+      for (cube_iter_init (&iter, view); cube_iter_next (&iter, NULL, &child);)
+        hash = cube_view_hash (child, hash);
+      return cube_bytes_hash ("", 0, hash + 7);
+    case CUBE_VALUE_OBJECT: return hash_object (view, seed);
+    default: return cube_bytes_hash ("", 0, seed + (guint64) cube_view_type (view));
+    }
 }
 
 static void
@@ -243,29 +241,33 @@ collect_duplicates (CubeView view, GString *path, GPtrArray *found)
   const char *key;
   CubeView child;
   gsize length = path->len;
-  if (cube_view_type (view) == CUBE_VALUE_OBJECT) {
-    guint n;
-    g_autofree Member *members = sorted_members (view, &n);
-    for (guint i = 1; i < n; i++) {
-      gboolean is_second = compare_keys (&members[i - 1], &members[i]) == 0 && (i < 2 || compare_keys (&members[i - 2], &members[i]) != 0);
-      if (!is_second)
+  if (cube_view_type (view) == CUBE_VALUE_OBJECT)
+    {
+      guint n;
+      g_autofree Member *members = sorted_members (view, &n);
+      for (guint i = 1; i < n; i++)
+        {
+          gboolean is_second =
+              compare_keys (&members[i - 1], &members[i]) == 0 && (i < 2 || compare_keys (&members[i - 2], &members[i]) != 0);
+          if (!is_second)
+            continue;
+          g_string_append_printf (path, "%s%s", length > 0 ? "." : "", members[i].key);
+          g_ptr_array_add (found, g_strdup (path->str));
+          g_string_truncate (path, length);
+        }
+    }
+  for (cube_iter_init (&iter, view); cube_iter_next (&iter, &key, &child);)
+    {
+      CubeValueType type = cube_view_type (child);
+      if (type != CUBE_VALUE_OBJECT && type != CUBE_VALUE_ARRAY)
         continue;
-      g_string_append_printf (path, "%s%s", length > 0 ? "." : "", members[i].key);
-      g_ptr_array_add (found, g_strdup (path->str));
+      if (key != NULL)
+        g_string_append_printf (path, "%s%s", length > 0 ? "." : "", key);
+      else
+        g_string_append_printf (path, "[%u]", iter.index - 1);
+      collect_duplicates (child, path, found);
       g_string_truncate (path, length);
     }
-  }
-  for (cube_iter_init (&iter, view); cube_iter_next (&iter, &key, &child);) {
-    CubeValueType type = cube_view_type (child);
-    if (type != CUBE_VALUE_OBJECT && type != CUBE_VALUE_ARRAY)
-      continue;
-    if (key != NULL)
-      g_string_append_printf (path, "%s%s", length > 0 ? "." : "", key);
-    else
-      g_string_append_printf (path, "[%u]", iter.index - 1);
-    collect_duplicates (child, path, found);
-    g_string_truncate (path, length);
-  }
 }
 
 char **

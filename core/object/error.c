@@ -43,10 +43,11 @@ cube_error_private_copy (const CubeErrorPrivate *from, CubeErrorPrivate *to)
   if (from->causes == NULL)
     return;
   to->causes = g_ptr_array_new_full (from->causes->len, cause_free);
-  for (guint i = 0; i < from->causes->len; i++) {
-    const CubeCause *cause = from->causes->pdata[i];
-    g_ptr_array_add (to->causes, cause_new (cause->reason, cause->message, cause->field));
-  }
+  for (guint i = 0; i < from->causes->len; i++)
+    {
+      const CubeCause *cause = from->causes->pdata[i];
+      g_ptr_array_add (to->causes, cause_new (cause->reason, cause->message, cause->field));
+    }
 }
 
 static void
@@ -99,10 +100,11 @@ cube_error_get_details (const GError *error)
 static void
 set_text (char **place, const char *text)
 {
-  if (text != NULL) {
-    g_free (*place);
-    *place = g_strdup (text);
-  }
+  if (text != NULL)
+    {
+      g_free (*place);
+      *place = g_strdup (text);
+    }
 }
 
 void
@@ -166,7 +168,7 @@ cube_error_conflict (const char *group, const char *resource, const char *name, 
 {
   g_autofree char *full = qualified_resource (group, resource);
   GError *error =
-    g_error_new (CUBE_ERROR, CUBE_ERROR_CONFLICT, "Operation cannot be fulfilled on %s \"%s\": %s", full, name, why != NULL ? why : "");
+      g_error_new (CUBE_ERROR, CUBE_ERROR_CONFLICT, "Operation cannot be fulfilled on %s \"%s\": %s", full, name, why != NULL ? why : "");
   cube_error_set_object (error, group, resource, name);
   return error;
 }
@@ -226,16 +228,18 @@ write_details (CubeMut *status, const CubeErrorDetails *from)
   set_unless_empty (details, "group", from->group);
   set_unless_empty (details, "kind", from->kind);
   set_unless_empty (details, "uid", from->uid);
-  if (n_causes > 0) {
-    CubeMut *causes = cube_mut_set_array (details, "causes");
-    for (guint i = 0; i < n_causes; i++) {
-      const CubeCause *cause = from->causes->pdata[i];
-      CubeMut *entry = cube_mut_append_object (causes);
-      set_unless_empty (entry, "reason", cause->reason);
-      set_unless_empty (entry, "message", cause->message);
-      set_unless_empty (entry, "field", cause->field);
+  if (n_causes > 0)
+    {
+      CubeMut *causes = cube_mut_set_array (details, "causes");
+      for (guint i = 0; i < n_causes; i++)
+        {
+          const CubeCause *cause = from->causes->pdata[i];
+          CubeMut *entry = cube_mut_append_object (causes);
+          set_unless_empty (entry, "reason", cause->reason);
+          set_unless_empty (entry, "message", cause->message);
+          set_unless_empty (entry, "field", cause->field);
+        }
     }
-  }
   if (from->retry_after_s > 0)
     cube_mut_set_int (details, "retryAfterSeconds", from->retry_after_s);
 }
@@ -269,7 +273,8 @@ cube_error_from_status (const CubeValue *status, int http_code)
   GError *error = g_error_new (CUBE_ERROR, (int) cube_error_code_from_reason (cube_view_get_string (view, "reason"), code), "%s",
                                message != NULL ? message : "the server answered without a message");
   CubeErrorDetails *details = cube_error_get_details (error);
-  cube_error_set_object (error, cube_view_get_string (from, "group"), cube_view_get_string (from, "kind"), cube_view_get_string (from, "name"));
+  cube_error_set_object (error, cube_view_get_string (from, "group"), cube_view_get_string (from, "kind"),
+                         cube_view_get_string (from, "name"));
   set_text (&details->uid, cube_view_get_string (from, "uid"));
   set_text (&details->continue_token, cube_view_get_string (view, "metadata", "continue"));
   details->retry_after_s = (gint32) CLAMP (cube_view_get_int (from, 0, "retryAfterSeconds"), 0, G_MAXINT32);

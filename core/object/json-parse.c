@@ -24,14 +24,18 @@ void
 cube_text_position (const char *data, gsize offset, guint *ret_line, guint *ret_column)
 {
   guint line = 1, column = 1;
-  for (gsize i = 0; i < offset; i++) {
-    if (data[i] == '\n') {
-      line++;
-      column = 1;
-    } else if (((guchar) data[i] & 0xc0) != 0x80) {
-      column++;
+  for (gsize i = 0; i < offset; i++)
+    {
+      if (data[i] == '\n')
+        {
+          line++;
+          column = 1;
+        }
+      else if (((guchar) data[i] & 0xc0) != 0x80)
+        {
+          column++;
+        }
     }
-  }
   *ret_line = line;
   *ret_column = column;
 }
@@ -41,8 +45,8 @@ set_parse_error (GError **error, const char *data, const CubeJsonError *problem)
 {
   guint line, column;
   cube_text_position (data, problem->offset, &line, &column);
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "invalid JSON at byte %" G_GSIZE_FORMAT " (line %u, column %u): %s", problem->offset,
-               line, column, problem->problem);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "invalid JSON at byte %" G_GSIZE_FORMAT " (line %u, column %u): %s",
+               problem->offset, line, column, problem->problem);
 }
 
 typedef struct {
@@ -65,14 +69,16 @@ convert_string (Convert *c, const CubeJsonShim *shim, guint64 word)
 static inline void
 convert_number (Convert *c, char tag, guint64 payload)
 {
-  if (tag == 'l' && cube_int_is_short ((gint64) payload)) {
-    c->tape[c->n_out++] = cube_word_int ((gint64) payload);
-    return;
-  }
-  if (tag == 'u') { /* beyond gint64 */
-    double real = (double) payload;
-    memcpy (&payload, &real, sizeof payload);
-  }
+  if (tag == 'l' && cube_int_is_short ((gint64) payload))
+    {
+      c->tape[c->n_out++] = cube_word_int ((gint64) payload);
+      return;
+    }
+  if (tag == 'u')
+    { /* beyond gint64 */
+      double real = (double) payload;
+      memcpy (&payload, &real, sizeof payload);
+    }
   c->tape[c->n_out++] = cube_word_make (tag == 'l' ? CUBE_TAG_LONG : CUBE_VALUE_DOUBLE, 0, 0);
   c->tape[c->n_out++] = payload;
 }
@@ -82,37 +88,32 @@ static gboolean
 convert (Convert *c, const CubeJsonShim *shim)
 {
   guint64 *tape = c->tape;
-  for (gsize i = 1; i + 1 < c->n_in; i++) {
-    guint64 word = tape[i];
-    char tag = (char) (word >> 56);
-    switch (tag) {
-    case '"':
-      convert_string (c, shim, word);
-      break;
-    case '{':
-    case '[':
-      if (++c->depth > c->max_depth)
-        return FALSE;
-      tape[(guint32) word - 1] = cube_word_make ((guint) tag + 2, 0, (guint32) c->n_out); /* '{' + 2 == '}' */
-      tape[c->n_out++] = (word & G_GUINT64_CONSTANT (0x00ffffff00000000)) |
-                         ((guint64) (tag == '{' ? CUBE_VALUE_OBJECT : CUBE_VALUE_ARRAY) << 56);
-      break;
-    case '}':
-    case ']':
-      c->depth--;
-      tape[(guint32) word] |= c->n_out;
-      break;
-    case 't':
-    case 'f':
-      tape[c->n_out++] = cube_word_make (CUBE_VALUE_BOOL, 0, tag == 't');
-      break;
-    case 'n':
-      tape[c->n_out++] = cube_word_make (CUBE_VALUE_NULL, 0, 0);
-      break;
-    default:
-      convert_number (c, tag, tape[++i]);
+  for (gsize i = 1; i + 1 < c->n_in; i++)
+    {
+      guint64 word = tape[i];
+      char tag = (char) (word >> 56);
+      switch (tag)
+        {
+        case '"': convert_string (c, shim, word); break;
+        case '{':
+        case '[':
+          if (++c->depth > c->max_depth)
+            return FALSE;
+          tape[(guint32) word - 1] = cube_word_make ((guint) tag + 2, 0, (guint32) c->n_out); /* '{' + 2 == '}' */
+          tape[c->n_out++] =
+              (word & G_GUINT64_CONSTANT (0x00ffffff00000000)) | ((guint64) (tag == '{' ? CUBE_VALUE_OBJECT : CUBE_VALUE_ARRAY) << 56);
+          break;
+        case '}':
+        case ']':
+          c->depth--;
+          tape[(guint32) word] |= c->n_out;
+          break;
+        case 't':
+        case 'f': tape[c->n_out++] = cube_word_make (CUBE_VALUE_BOOL, 0, tag == 't'); break;
+        case 'n': tape[c->n_out++] = cube_word_make (CUBE_VALUE_NULL, 0, 0); break;
+        default: convert_number (c, tag, tape[++i]);
+        }
     }
-  }
   return TRUE;
 }
 
@@ -132,12 +133,13 @@ static gsize
 count_nodes (const guint64 *tape, gsize n)
 {
   gsize nodes = 0;
-  for (gsize i = 0; i < n; i++) {
-    guint tag = cube_word_tag (tape[i]);
-    nodes++;
-    if (tag == CUBE_VALUE_DOUBLE || tag == CUBE_TAG_LONG)
-      i++;
-  }
+  for (gsize i = 0; i < n; i++)
+    {
+      guint tag = cube_word_tag (tape[i]);
+      nodes++;
+      if (tag == CUBE_VALUE_DOUBLE || tag == CUBE_TAG_LONG)
+        i++;
+    }
   return nodes;
 }
 
@@ -162,10 +164,11 @@ parse_slow (const char *data, gsize length, const CubeParseLimits *limits, GErro
   g_auto (CubeTapeWriter) writer;
   CubeJsonError problem;
   cube_tape_writer_init (&writer);
-  if (!cube_json_scan (data, length, limits->max_depth, limits->max_nodes, &writer, &problem)) {
-    set_parse_error (error, data, &problem);
-    return NULL;
-  }
+  if (!cube_json_scan (data, length, limits->max_depth, limits->max_nodes, &writer, &problem))
+    {
+      set_parse_error (error, data, &problem);
+      return NULL;
+    }
   CubeValue *value = cube_tape_writer_end (&writer);
   if (value == NULL)
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_REQUEST_TOO_LARGE, "JSON document is too large");
@@ -178,11 +181,12 @@ cube_value_from_json (const char *data, gssize length, const CubeParseLimits *li
   g_return_val_if_fail (data != NULL || length == 0, NULL);
   CubeParseLimits bounds = cube_parse_limits (limits);
   gsize size = length < 0 ? strlen (data) : (gsize) length;
-  if (size > bounds.max_bytes) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "JSON document of %" G_GSIZE_FORMAT " bytes exceeds the limit of %" G_GSIZE_FORMAT " bytes", size,
-                 bounds.max_bytes);
-    return NULL;
-  }
+  if (size > bounds.max_bytes)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                   "JSON document of %" G_GSIZE_FORMAT " bytes exceeds the limit of %" G_GSIZE_FORMAT " bytes", size, bounds.max_bytes);
+      return NULL;
+    }
   CubeValue *value = parse_fast (data != NULL ? data : "", size, &bounds);
   cube_json_shim_trim ();
   return value != NULL ? value : parse_slow (data != NULL ? data : "", size, &bounds, error);

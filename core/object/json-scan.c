@@ -29,15 +29,16 @@ gsize
 cube_utf8_error_offset (const char *data, gsize length)
 {
   gsize done = 0;
-  while (done < length) {
-    const char *bad = NULL;
-    if (g_utf8_validate_len (data + done, length - done, &bad))
-      return length;
-    done = (gsize) (bad - data);
-    if (*bad != '\0') /* GLib stops at NUL bytes, which are valid */
-      return done;
-    done++;
-  }
+  while (done < length)
+    {
+      const char *bad = NULL;
+      if (g_utf8_validate_len (data + done, length - done, &bad))
+        return length;
+      done = (gsize) (bad - data);
+      if (*bad != '\0') /* GLib stops at NUL bytes, which are valid */
+        return done;
+      done++;
+    }
   return length;
 }
 
@@ -45,12 +46,13 @@ static gboolean
 read_hex4 (Scanner *s, guint *ret_code)
 {
   guint code = 0;
-  for (guint i = 0; i < 4; i++, s->at++) {
-    int digit = s->at < s->end ? g_ascii_xdigit_value (*s->at) : -1;
-    if (digit < 0)
-      return fail (s, s->at, "invalid \\u escape, wanted four hexadecimal digits");
-    code = code * 16 + (guint) digit;
-  }
+  for (guint i = 0; i < 4; i++, s->at++)
+    {
+      int digit = s->at < s->end ? g_ascii_xdigit_value (*s->at) : -1;
+      if (digit < 0)
+        return fail (s, s->at, "invalid \\u escape, wanted four hexadecimal digits");
+      code = code * 16 + (guint) digit;
+    }
   *ret_code = code;
   return TRUE;
 }
@@ -65,16 +67,17 @@ read_unicode (Scanner *s, char *out, gsize *length)
     return FALSE;
   if (code >= 0xdc00 && code < 0xe000)
     return fail (s, start, "unpaired surrogate in string");
-  if (code >= 0xd800 && code < 0xdc00) {
-    if (s->end - s->at < 2 || s->at[0] != '\\' || s->at[1] != 'u')
-      return fail (s, start, "unpaired surrogate in string");
-    s->at += 2;
-    if (!read_hex4 (s, &low))
-      return FALSE;
-    if (low < 0xdc00 || low >= 0xe000)
-      return fail (s, start, "unpaired surrogate in string");
-    code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-  }
+  if (code >= 0xd800 && code < 0xdc00)
+    {
+      if (s->end - s->at < 2 || s->at[0] != '\\' || s->at[1] != 'u')
+        return fail (s, start, "unpaired surrogate in string");
+      s->at += 2;
+      if (!read_hex4 (s, &low))
+        return FALSE;
+      if (low < 0xdc00 || low >= 0xe000)
+        return fail (s, start, "unpaired surrogate in string");
+      code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    }
   *length += (gsize) g_unichar_to_utf8 (code, out + *length);
   return TRUE;
 }
@@ -86,10 +89,11 @@ read_escape (Scanner *s, char *out, gsize *length)
   s->at++;
   if (s->at >= s->end)
     return fail (s, s->at, "unterminated string");
-  if (*s->at == 'u') {
-    s->at++;
-    return read_unicode (s, out, length);
-  }
+  if (*s->at == 'u')
+    {
+      s->at++;
+      return read_unicode (s, out, length);
+    }
   const char *found = *s->at != '\0' ? strchr (names, *s->at) : NULL;
   if (found == NULL)
     return fail (s, s->at - 1, "invalid escape in string");
@@ -110,16 +114,22 @@ scan_string (Scanner *s, gboolean is_key)
     return fail (s, start, "unterminated string");
   char *out = cube_tape_reserve_string (s->writer, (gsize) (close - s->at));
   gsize length = 0;
-  while (*s->at != '"') {
-    if (*s->at == '\\') {
-      if (!read_escape (s, out, &length))
-        return FALSE;
-    } else if ((guchar) *s->at < 0x20) {
-      return fail (s, s->at, "control character in string");
-    } else {
-      out[length++] = *s->at++;
+  while (*s->at != '"')
+    {
+      if (*s->at == '\\')
+        {
+          if (!read_escape (s, out, &length))
+            return FALSE;
+        }
+      else if ((guchar) *s->at < 0x20)
+        {
+          return fail (s, s->at, "control character in string");
+        }
+      else
+        {
+          out[length++] = *s->at++;
+        }
     }
-  }
   s->at++;
   cube_tape_commit_string (s->writer, length, is_key);
   return TRUE;
@@ -146,35 +156,41 @@ scan_number (Scanner *s)
     return FALSE;
   if (*digits == '0' && s->at - digits > 1)
     return fail (s, digits, "invalid number, leading zero");
-  if (s->at < s->end && *s->at == '.') {
-    is_integer = FALSE;
-    s->at++;
-    if (!scan_digits (s))
-      return FALSE;
-  }
-  if (s->at < s->end && (*s->at == 'e' || *s->at == 'E')) {
-    is_integer = FALSE;
-    s->at++;
-    if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
+  if (s->at < s->end && *s->at == '.')
+    {
+      is_integer = FALSE;
       s->at++;
-    if (!scan_digits (s))
-      return FALSE;
-  }
+      if (!scan_digits (s))
+        return FALSE;
+    }
+  if (s->at < s->end && (*s->at == 'e' || *s->at == 'E'))
+    {
+      is_integer = FALSE;
+      s->at++;
+      if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
+        s->at++;
+      if (!scan_digits (s))
+        return FALSE;
+    }
   gsize length = (gsize) (s->at - start);
   char buffer[64]; /* longer ones are rare */
   g_autofree char *copy = NULL;
   const char *text = buffer;
-  if (length < sizeof buffer) {
-    memcpy (buffer, start, length);
-    buffer[length] = '\0';
-  } else {
-    text = copy = g_strndup (start, length);
-  }
+  if (length < sizeof buffer)
+    {
+      memcpy (buffer, start, length);
+      buffer[length] = '\0';
+    }
+  else
+    {
+      text = copy = g_strndup (start, length);
+    }
   gint64 number;
-  if (is_integer && g_ascii_string_to_signed (text, 10, G_MININT64, G_MAXINT64, &number, NULL)) {
-    cube_tape_int (s->writer, number);
-    return TRUE;
-  }
+  if (is_integer && g_ascii_string_to_signed (text, 10, G_MININT64, G_MAXINT64, &number, NULL))
+    {
+      cube_tape_int (s->writer, number);
+      return TRUE;
+    }
   double real = g_ascii_strtod (text, NULL);
   if (!isfinite (real))
     return fail (s, start, "number out of range");
@@ -197,29 +213,29 @@ scan_scalar (Scanner *s)
 {
   if (s->at >= s->end)
     return fail (s, s->at, "unexpected end, wanted a value");
-  switch (*s->at) {
-  case '"':
-    return scan_string (s, FALSE);
-  case 't':
-    if (!scan_word (s, "true"))
-      return FALSE;
-    cube_tape_bool (s->writer, TRUE);
-    return TRUE;
-  case 'f':
-    if (!scan_word (s, "false"))
-      return FALSE;
-    cube_tape_bool (s->writer, FALSE);
-    return TRUE;
-  case 'n':
-    if (!scan_word (s, "null"))
-      return FALSE;
-    cube_tape_null (s->writer);
-    return TRUE;
-  default:
-    if (*s->at == '-' || g_ascii_isdigit (*s->at))
-      return scan_number (s);
-    return fail (s, s->at, "unexpected character, wanted a value");
-  }
+  switch (*s->at)
+    {
+    case '"': return scan_string (s, FALSE);
+    case 't':
+      if (!scan_word (s, "true"))
+        return FALSE;
+      cube_tape_bool (s->writer, TRUE);
+      return TRUE;
+    case 'f':
+      if (!scan_word (s, "false"))
+        return FALSE;
+      cube_tape_bool (s->writer, FALSE);
+      return TRUE;
+    case 'n':
+      if (!scan_word (s, "null"))
+        return FALSE;
+      cube_tape_null (s->writer);
+      return TRUE;
+    default:
+      if (*s->at == '-' || g_ascii_isdigit (*s->at))
+        return scan_number (s);
+      return fail (s, s->at, "unexpected character, wanted a value");
+    }
 }
 
 /* A key and its colon; the value follows. */
@@ -252,21 +268,23 @@ static gboolean
 scan_after_value (Scanner *s, gboolean *ret_more)
 {
   *ret_more = FALSE;
-  while (s->writer->depth > 0) {
-    gboolean is_object = in_object (s);
-    skip_space (s);
-    if (s->at >= s->end)
-      return fail (s, s->at, is_object ? "unexpected end, wanted ',' or '}'" : "unexpected end, wanted ',' or ']'");
-    if (*s->at == ',') {
+  while (s->writer->depth > 0)
+    {
+      gboolean is_object = in_object (s);
+      skip_space (s);
+      if (s->at >= s->end)
+        return fail (s, s->at, is_object ? "unexpected end, wanted ',' or '}'" : "unexpected end, wanted ',' or ']'");
+      if (*s->at == ',')
+        {
+          s->at++;
+          *ret_more = TRUE;
+          return is_object ? scan_key (s) : TRUE;
+        }
+      if (*s->at != (is_object ? '}' : ']'))
+        return fail (s, s->at, is_object ? "unexpected character, wanted ',' or '}'" : "unexpected character, wanted ',' or ']'");
       s->at++;
-      *ret_more = TRUE;
-      return is_object ? scan_key (s) : TRUE;
+      cube_tape_close (s->writer);
     }
-    if (*s->at != (is_object ? '}' : ']'))
-      return fail (s, s->at, is_object ? "unexpected character, wanted ',' or '}'" : "unexpected character, wanted ',' or ']'");
-    s->at++;
-    cube_tape_close (s->writer);
-  }
   return TRUE;
 }
 
@@ -281,12 +299,13 @@ scan_open (Scanner *s, gboolean *ret_value)
   cube_tape_open (s->writer, is_object ? CUBE_VALUE_OBJECT : CUBE_VALUE_ARRAY);
   skip_space (s);
   *ret_value = TRUE;
-  if (s->at < s->end && *s->at == (is_object ? '}' : ']')) {
-    s->at++;
-    cube_tape_close (s->writer);
-    *ret_value = FALSE;
-    return TRUE;
-  }
+  if (s->at < s->end && *s->at == (is_object ? '}' : ']'))
+    {
+      s->at++;
+      cube_tape_close (s->writer);
+      *ret_value = FALSE;
+      return TRUE;
+    }
   return is_object ? scan_key (s) : TRUE;
 }
 
@@ -294,22 +313,26 @@ static gboolean
 scan_document (Scanner *s)
 {
   gboolean more = TRUE;
-  while (more) {
-    gboolean opened = FALSE;
-    skip_space (s);
-    if (++s->n_nodes > s->max_nodes)
-      return fail (s, s->at, "too many values");
-    if (s->at < s->end && (*s->at == '{' || *s->at == '[')) {
-      if (!scan_open (s, &opened))
+  while (more)
+    {
+      gboolean opened = FALSE;
+      skip_space (s);
+      if (++s->n_nodes > s->max_nodes)
+        return fail (s, s->at, "too many values");
+      if (s->at < s->end && (*s->at == '{' || *s->at == '['))
+        {
+          if (!scan_open (s, &opened))
+            return FALSE;
+          if (opened)
+            continue;
+        }
+      else if (!scan_scalar (s))
+        {
+          return FALSE;
+        }
+      if (!scan_after_value (s, &more))
         return FALSE;
-      if (opened)
-        continue;
-    } else if (!scan_scalar (s)) {
-      return FALSE;
     }
-    if (!scan_after_value (s, &more))
-      return FALSE;
-  }
   skip_space (s);
   return s->at == s->end ? TRUE : fail (s, s->at, "unexpected data after the document");
 }

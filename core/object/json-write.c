@@ -5,34 +5,22 @@
 static void
 append_escape (GString *out, guchar c) /* leaves the text NUL-terminated */
 {
-  switch (c) {
-  case '"':
-    g_string_append_len (out, "\\\"", 2);
-    break;
-  case '\\':
-    g_string_append_len (out, "\\\\", 2);
-    break;
-  case '\n':
-    g_string_append_len (out, "\\n", 2);
-    break;
-  case '\r':
-    g_string_append_len (out, "\\r", 2);
-    break;
-  case '\t':
-    g_string_append_len (out, "\\t", 2);
-    break;
-  case '\b':
-    g_string_append_len (out, "\\b", 2);
-    break;
-  case '\f':
-    g_string_append_len (out, "\\f", 2);
-    break;
-  default: {
-    static const char hex[] = "0123456789abcdef";
-    char text[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
-    g_string_append_len (out, text, 6);
-  }
-  }
+  switch (c)
+    {
+    case '"': g_string_append_len (out, "\\\"", 2); break;
+    case '\\': g_string_append_len (out, "\\\\", 2); break;
+    case '\n': g_string_append_len (out, "\\n", 2); break;
+    case '\r': g_string_append_len (out, "\\r", 2); break;
+    case '\t': g_string_append_len (out, "\\t", 2); break;
+    case '\b': g_string_append_len (out, "\\b", 2); break;
+    case '\f': g_string_append_len (out, "\\f", 2); break;
+    default:
+      {
+        static const char hex[] = "0123456789abcdef";
+        char text[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+        g_string_append_len (out, text, 6);
+      }
+    }
 }
 
 static inline gboolean
@@ -42,21 +30,22 @@ needs_escape (guchar c)
 }
 
 #define REPEAT(byte) (G_GUINT64_CONSTANT (0x0101010101010101) * (byte))
-#define HAS_ZERO(word) (((word) - REPEAT (0x01)) & ~(word) & REPEAT (0x80))
+#define HAS_ZERO(word) (((word) -REPEAT (0x01)) & ~(word) &REPEAT (0x80))
 
 /* The number of leading bytes that can stand as they are; eight at a time. */
 static gsize
 plain_length (const char *text, gsize length)
 {
   gsize i = 0;
-  for (; i + 8 <= length; i += 8) {
-    guint64 word;
-    memcpy (&word, text + i, 8);
-    guint64 control = (word - REPEAT (0x20)) & ~word & REPEAT (0x80);
-    guint64 quote = word ^ REPEAT ('"'), slash = word ^ REPEAT ('\\');
-    if ((control | HAS_ZERO (quote) | HAS_ZERO (slash)) != 0)
-      break;
-  }
+  for (; i + 8 <= length; i += 8)
+    {
+      guint64 word;
+      memcpy (&word, text + i, 8);
+      guint64 control = (word - REPEAT (0x20)) & ~word & REPEAT (0x80);
+      guint64 quote = word ^ REPEAT ('"'), slash = word ^ REPEAT ('\\');
+      if ((control | HAS_ZERO (quote) | HAS_ZERO (slash)) != 0)
+        break;
+    }
   while (i < length && !needs_escape ((guchar) text[i]))
     i++;
   return i;
@@ -66,11 +55,12 @@ plain_length (const char *text, gsize length)
 static inline char *
 reserve (GString *out, gsize n)
 {
-  if (G_UNLIKELY (out->len + n >= out->allocated_len)) {
-    gsize length = out->len;
-    g_string_set_size (out, length + MAX (n, length)); /* doubles */
-    out->len = length;
-  }
+  if (G_UNLIKELY (out->len + n >= out->allocated_len))
+    {
+      gsize length = out->len;
+      g_string_set_size (out, length + MAX (n, length)); /* doubles */
+      out->len = length;
+    }
   return out->str + out->len;
 }
 
@@ -92,15 +82,17 @@ static void
 append_string (GString *out, const char *text, gsize size)
 {
   append_byte (out, '"');
-  for (gsize i = 0; i < size;) {
-    gsize plain = plain_length (text + i, size - i);
-    append_bytes (out, text + i, plain);
-    i += plain;
-    if (i < size) {
-      out->str[out->len] = '\0';
-      append_escape (out, (guchar) text[i++]);
+  for (gsize i = 0; i < size;)
+    {
+      gsize plain = plain_length (text + i, size - i);
+      append_bytes (out, text + i, plain);
+      i += plain;
+      if (i < size)
+        {
+          out->str[out->len] = '\0';
+          append_escape (out, (guchar) text[i++]);
+        }
     }
-  }
   append_byte (out, '"');
 }
 
@@ -122,21 +114,24 @@ void
 cube_double_to_text (double number, char ret_text[40])
 {
   char digits[40], *out = ret_text;
-  if (!isfinite (number) || number == 0) {
-    strcpy (ret_text, signbit (number) && number == 0 ? "-0" : "0");
-    return;
-  }
-  if (fabs (number) >= 9007199254740992.0 && fabs (number) < 9223372036854775808.0) {
-    /* It will be read as an integer, so rounded digits would be another number. */
-    g_snprintf (ret_text, 40, "%" G_GINT64_FORMAT, (gint64) number);
-    return;
-  }
-  for (int precision = 14; precision <= 16; precision++) {
-    char format[8] = { '%', '.', '1', (char) ('0' + precision - 10), 'e', '\0' };
-    g_ascii_formatd (digits, sizeof digits, format, number);
-    if (g_ascii_strtod (digits, NULL) == number)
-      break;
-  }
+  if (!isfinite (number) || number == 0)
+    {
+      strcpy (ret_text, signbit (number) && number == 0 ? "-0" : "0");
+      return;
+    }
+  if (fabs (number) >= 9007199254740992.0 && fabs (number) < 9223372036854775808.0)
+    {
+      /* It will be read as an integer, so rounded digits would be another number. */
+      g_snprintf (ret_text, 40, "%" G_GINT64_FORMAT, (gint64) number);
+      return;
+    }
+  for (int precision = 14; precision <= 16; precision++)
+    {
+      char format[8] = { '%', '.', '1', (char) ('0' + precision - 10), 'e', '\0' };
+      g_ascii_formatd (digits, sizeof digits, format, number);
+      if (g_ascii_strtod (digits, NULL) == number)
+        break;
+    }
   if (digits[0] == '-')
     *out++ = '-';
   char *mantissa = digits + (digits[0] == '-');
@@ -146,30 +141,34 @@ cube_double_to_text (double number, char ret_text[40])
   int n = (int) (e - mantissa) - 1;
   while (n > 1 && mantissa[n - 1] == '0')
     n--;
-  if (exponent < -6 || exponent >= 21) {
-    *out++ = mantissa[0];
-    if (n > 1) {
-      *out++ = '.';
-      memcpy (out, mantissa + 1, (gsize) n - 1);
-      out += n - 1;
+  if (exponent < -6 || exponent >= 21)
+    {
+      *out++ = mantissa[0];
+      if (n > 1)
+        {
+          *out++ = '.';
+          memcpy (out, mantissa + 1, (gsize) n - 1);
+          out += n - 1;
+        }
+      g_snprintf (out, 8, "e%c%02d", exponent < 0 ? '-' : '+', ABS (exponent));
+      if (exponent < 0 && exponent > -10) /* e-09 → e-9, as Go does */
+        memmove (out + 2, out + 3, 2);
+      return;
     }
-    g_snprintf (out, 8, "e%c%02d", exponent < 0 ? '-' : '+', ABS (exponent));
-    if (exponent < 0 && exponent > -10) /* e-09 → e-9, as Go does */
-      memmove (out + 2, out + 3, 2);
-    return;
-  }
-  if (exponent < 0) {
-    memcpy (out, "0.000000", 8);
-    out += 1 - exponent;
-    memcpy (out, mantissa, (gsize) n);
-    out[n] = '\0';
-    return;
-  }
-  for (int i = 0; i < MAX (n, exponent + 1); i++) {
-    if (i == exponent + 1)
-      *out++ = '.';
-    *out++ = i < n ? mantissa[i] : '0';
-  }
+  if (exponent < 0)
+    {
+      memcpy (out, "0.000000", 8);
+      out += 1 - exponent;
+      memcpy (out, mantissa, (gsize) n);
+      out[n] = '\0';
+      return;
+    }
+  for (int i = 0; i < MAX (n, exponent + 1); i++)
+    {
+      if (i == exponent + 1)
+        *out++ = '.';
+      *out++ = i < n ? mantissa[i] : '0';
+    }
   *out = '\0';
 }
 
@@ -178,10 +177,12 @@ append_int (GString *out, gint64 number)
 {
   char text[24], *at = text + sizeof text;
   guint64 rest = number < 0 ? -(guint64) number : (guint64) number;
-  do {
-    *--at = (char) ('0' + rest % 10);
-    rest /= 10;
-  } while (rest > 0);
+  do
+    {
+      *--at = (char) ('0' + rest % 10);
+      rest /= 10;
+    }
+  while (rest > 0);
   if (number < 0)
     *--at = '-';
   append_bytes (out, at, (gsize) (text + sizeof text - at));
@@ -192,29 +193,28 @@ append_scalar (CubeView view, GString *out)
 {
   guint32 length;
   const char *text;
-  switch (cube_view_type (view)) {
-  case CUBE_VALUE_BOOL:
-    if (cube_view_bool (view, FALSE))
-      append_bytes (out, "true", 4);
-    else
-      append_bytes (out, "false", 5);
-    break;
-  case CUBE_VALUE_INT:
-    append_int (out, cube_view_int (view, 0));
-    break;
-  case CUBE_VALUE_DOUBLE: {
-    char number[40];
-    cube_double_to_text (cube_view_double (view, 0), number);
-    append_bytes (out, number, strlen (number));
-    break;
-  }
-  case CUBE_VALUE_STRING:
-    text = cube_view_string_full (view, &length);
-    append_string (out, text, length);
-    break;
-  default:
-    append_bytes (out, "null", 4);
-  }
+  switch (cube_view_type (view))
+    {
+    case CUBE_VALUE_BOOL:
+      if (cube_view_bool (view, FALSE))
+        append_bytes (out, "true", 4);
+      else
+        append_bytes (out, "false", 5);
+      break;
+    case CUBE_VALUE_INT: append_int (out, cube_view_int (view, 0)); break;
+    case CUBE_VALUE_DOUBLE:
+      {
+        char number[40];
+        cube_double_to_text (cube_view_double (view, 0), number);
+        append_bytes (out, number, strlen (number));
+        break;
+      }
+    case CUBE_VALUE_STRING:
+      text = cube_view_string_full (view, &length);
+      append_string (out, text, length);
+      break;
+    default: append_bytes (out, "null", 4);
+    }
 }
 
 static void
@@ -230,29 +230,32 @@ static void
 append_view (CubeView view, GString *out, guint indent, guint column)
 {
   CubeValueType type = cube_view_type (view);
-  if (type != CUBE_VALUE_OBJECT && type != CUBE_VALUE_ARRAY) {
-    append_scalar (view, out);
-    return;
-  }
+  if (type != CUBE_VALUE_OBJECT && type != CUBE_VALUE_ARRAY)
+    {
+      append_scalar (view, out);
+      return;
+    }
   CubeIter iter;
   const char *key;
   guint32 key_length;
   CubeView child;
   gboolean is_first = TRUE;
   append_byte (out, type == CUBE_VALUE_OBJECT ? '{' : '[');
-  for (cube_iter_init (&iter, view); cube_iter_next_full (&iter, &key, &key_length, &child); is_first = FALSE) {
-    if (!is_first)
-      append_byte (out, ',');
-    if (indent > 0)
-      append_break (out, column + indent);
-    if (key != NULL) {
-      append_string (out, key, key_length);
-      append_byte (out, ':');
+  for (cube_iter_init (&iter, view); cube_iter_next_full (&iter, &key, &key_length, &child); is_first = FALSE)
+    {
+      if (!is_first)
+        append_byte (out, ',');
       if (indent > 0)
-        append_byte (out, ' ');
+        append_break (out, column + indent);
+      if (key != NULL)
+        {
+          append_string (out, key, key_length);
+          append_byte (out, ':');
+          if (indent > 0)
+            append_byte (out, ' ');
+        }
+      append_view (child, out, indent, column + indent);
     }
-    append_view (child, out, indent, column + indent);
-  }
   if (indent > 0 && !is_first)
     append_break (out, column);
   append_byte (out, type == CUBE_VALUE_OBJECT ? '}' : ']');

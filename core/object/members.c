@@ -8,10 +8,11 @@ cube_members_new (CubeBuilder *builder, guint size)
 {
   CubeMembers *members = cube_builder_alloc (builder, sizeof *members);
   memset (members, 0, sizeof *members);
-  if (size > 0) {
-    members->members = cube_builder_alloc (builder, size * sizeof *members->members);
-    members->size = size;
-  }
+  if (size > 0)
+    {
+      members->members = cube_builder_alloc (builder, size * sizeof *members->members);
+      members->size = size;
+    }
   return members;
 }
 
@@ -42,39 +43,44 @@ make_index (CubeBuilder *builder, CubeMembers *members)
   guint32 size = 64;
   while (size < members->size * 2)
     size *= 2;
-  if (members->index_size < size || members->index == NULL) {
-    members->index = cube_builder_alloc (builder, size * sizeof (guint32));
-    members->index_size = size;
-  }
-  memset (members->index, 0, members->index_size * sizeof (guint32));
-  for (guint32 i = 0; i < members->n; i++) {
-    CubeMember *member = &members->members[i];
-    if (member->key != NULL) {
-      member->hash = hash_key (member->key, member->length);
-      index_insert (members, i);
+  if (members->index_size < size || members->index == NULL)
+    {
+      members->index = cube_builder_alloc (builder, size * sizeof (guint32));
+      members->index_size = size;
     }
-  }
+  memset (members->index, 0, members->index_size * sizeof (guint32));
+  for (guint32 i = 0; i < members->n; i++)
+    {
+      CubeMember *member = &members->members[i];
+      if (member->key != NULL)
+        {
+          member->hash = hash_key (member->key, member->length);
+          index_insert (members, i);
+        }
+    }
 }
 
 CubeMember *
 cube_members_find (CubeBuilder *builder, CubeMembers *members, const char *key, gsize length)
 {
-  if (members->n <= INDEX_FROM) {
-    for (guint32 i = members->n; i > 0; i--)
-      if (is_key (&members->members[i - 1], key, length))
-        return &members->members[i - 1];
-    return NULL;
-  }
+  if (members->n <= INDEX_FROM)
+    {
+      for (guint32 i = members->n; i > 0; i--)
+        if (is_key (&members->members[i - 1], key, length))
+          return &members->members[i - 1];
+      return NULL;
+    }
   if (members->index == NULL)
     make_index (builder, members);
   /* Of duplicates the later one was inserted later, so it lies further along the probe. */
   guint32 mask = members->index_size - 1, hash = hash_key (key, length);
   CubeMember *found = NULL;
-  for (guint32 at = hash & mask; members->index[at] != 0; at = (at + 1) & mask) {
-    CubeMember *member = &members->members[members->index[at] - 1];
-    if (member->hash == hash && is_key (member, key, length))
-      found = member;
-  }
+  for (guint32 at = hash & mask; members->index[at] != 0; at = (at + 1) & mask)
+    {
+      CubeMember *member = &members->members[members->index[at] - 1];
+      if (member->hash == hash && is_key (member, key, length))
+        found = member;
+    }
   return found;
 }
 
@@ -105,10 +111,11 @@ cube_members_append (CubeBuilder *builder, CubeMembers *members, const char *key
   member->length = (guint32) length;
   member->child = child;
   member->hash = 0;
-  if (members->index != NULL) {
-    member->hash = hash_key (key, length);
-    index_insert (members, members->n - 1);
-  }
+  if (members->index != NULL)
+    {
+      member->hash = hash_key (key, length);
+      index_insert (members, members->n - 1);
+    }
 }
 
 gboolean
@@ -116,16 +123,18 @@ cube_members_remove (CubeBuilder *builder, CubeMembers *members, const char *key
 {
   gboolean was_there = FALSE;
   CubeMember *member;
-  while ((member = cube_members_find (builder, members, key, length)) != NULL) {
-    member->key = NULL;
-    member->child = NULL;
-    members->n_removed++;
-    was_there = TRUE;
-  }
-  while (members->n > 0 && members->members[members->n - 1].key == NULL && members->index == NULL) {
-    members->n--;
-    members->n_removed--;
-  }
+  while ((member = cube_members_find (builder, members, key, length)) != NULL)
+    {
+      member->key = NULL;
+      member->child = NULL;
+      members->n_removed++;
+      was_there = TRUE;
+    }
+  while (members->n > 0 && members->members[members->n - 1].key == NULL && members->index == NULL)
+    {
+      members->n--;
+      members->n_removed--;
+    }
   return was_there;
 }
 

@@ -26,17 +26,19 @@ equal_objects (const CubeMut *node, CubeView view)
   gboolean in_order = TRUE;
   if (cube_mut_length (node) != cube_view_length (view))
     return FALSE;
-  for (cube_iter_init (&iter, view); cube_iter_next_full (&iter, &key, &length, &value);) {
-    while (place < members->n && members->members[place].key == NULL)
-      place++;
-    const CubeMember *member = &members->members[place++];
-    if (member->length != length || memcmp (member->key, key, length) != 0) {
-      in_order = FALSE;
-      member = cube_members_find (node->builder, members, key, length);
+  for (cube_iter_init (&iter, view); cube_iter_next_full (&iter, &key, &length, &value);)
+    {
+      while (place < members->n && members->members[place].key == NULL)
+        place++;
+      const CubeMember *member = &members->members[place++];
+      if (member->length != length || memcmp (member->key, key, length) != 0)
+        {
+          in_order = FALSE;
+          member = cube_members_find (node->builder, members, key, length);
+        }
+      if (member == NULL || !cube_mut_equal_view (member->child, value))
+        return FALSE;
     }
-    if (member == NULL || !cube_mut_equal_view (member->child, value))
-      return FALSE;
-  }
   return in_order || !has_duplicates (view);
 }
 
@@ -51,29 +53,29 @@ cube_mut_equal_view (const CubeMut *node, CubeView view)
   if (node->is_view)
     return cube_view_equal (node->view, view);
   gboolean is_number = type == CUBE_VALUE_INT || type == CUBE_VALUE_DOUBLE;
-  if (is_number && (other == CUBE_VALUE_INT || other == CUBE_VALUE_DOUBLE)) {
-    g_autoptr (CubeValue) number = cube_mut_to_value (node);
-    return cube_view_equal (cube_value_root (number), view);
-  }
+  if (is_number && (other == CUBE_VALUE_INT || other == CUBE_VALUE_DOUBLE))
+    {
+      g_autoptr (CubeValue) number = cube_mut_to_value (node);
+      return cube_view_equal (cube_value_root (number), view);
+    }
   if (type != other)
     return FALSE;
-  switch (type) {
-  case CUBE_VALUE_BOOL:
-    return (node->integer != 0) == cube_view_bool (view, FALSE);
-  case CUBE_VALUE_STRING:
-    return node->string.length == cube_view_string_length (view) && memcmp (node->string.text, cube_view_string (view), node->string.length) == 0;
-  case CUBE_VALUE_ARRAY:
-    if (node->array.n != cube_view_length (view))
-      return FALSE;
-    for (cube_iter_init (&iter, view); cube_iter_next (&iter, NULL, &value);)
-      if (!cube_mut_equal_view (node->array.items[iter.index - 1], value))
+  switch (type)
+    {
+    case CUBE_VALUE_BOOL: return (node->integer != 0) == cube_view_bool (view, FALSE);
+    case CUBE_VALUE_STRING:
+      return node->string.length == cube_view_string_length (view)
+             && memcmp (node->string.text, cube_view_string (view), node->string.length) == 0;
+    case CUBE_VALUE_ARRAY:
+      if (node->array.n != cube_view_length (view))
         return FALSE;
-    return TRUE;
-  case CUBE_VALUE_OBJECT:
-    return equal_objects (node, view);
-  default:
-    return TRUE;
-  }
+      for (cube_iter_init (&iter, view); cube_iter_next (&iter, NULL, &value);)
+        if (!cube_mut_equal_view (node->array.items[iter.index - 1], value))
+          return FALSE;
+      return TRUE;
+    case CUBE_VALUE_OBJECT: return equal_objects (node, view);
+    default: return TRUE;
+    }
 }
 
 gboolean

@@ -20,10 +20,11 @@ static const char *
 copy_text (CubeBuilder *builder, const char *text, gsize *length)
 {
   g_autofree char *valid = NULL;
-  if (G_UNLIKELY (cube_utf8_error_offset (text, *length) < *length)) {
-    text = valid = g_utf8_make_valid (text, (gssize) *length);
-    *length = strlen (valid);
-  }
+  if (G_UNLIKELY (cube_utf8_error_offset (text, *length) < *length))
+    {
+      text = valid = g_utf8_make_valid (text, (gssize) *length);
+      *length = strlen (valid);
+    }
   char *copy = cube_builder_alloc (builder, *length + 1);
   memcpy (copy, text, *length);
   copy[*length] = '\0';
@@ -104,20 +105,22 @@ cube_mut_new_copy (CubeBuilder *builder, const CubeMut *node)
   g_return_val_if_fail (node != NULL, NULL);
   if (node->is_view)
     return cube_mut_new_view (builder, node->view);
-  switch (node->type) {
-  case CUBE_VALUE_STRING:
-    return cube_mut_new_string (builder, node->string.text, (gssize) node->string.length);
-  case CUBE_VALUE_ARRAY:
-  case CUBE_VALUE_OBJECT: {
-    g_autoptr (CubeValue) value = cube_mut_to_value (node);
-    return value != NULL ? cube_mut_new_view (builder, cube_value_root (value)) : cube_mut_new_null (builder);
-  }
-  default: {
-    CubeMut *copy = new_node (builder, node->type);
-    copy->integer = node->integer; /* as wide as a double */
-    return copy;
-  }
-  }
+  switch (node->type)
+    {
+    case CUBE_VALUE_STRING: return cube_mut_new_string (builder, node->string.text, (gssize) node->string.length);
+    case CUBE_VALUE_ARRAY:
+    case CUBE_VALUE_OBJECT:
+      {
+        g_autoptr (CubeValue) value = cube_mut_to_value (node);
+        return value != NULL ? cube_mut_new_view (builder, cube_value_root (value)) : cube_mut_new_null (builder);
+      }
+    default:
+      {
+        CubeMut *copy = new_node (builder, node->type);
+        copy->integer = node->integer; /* as wide as a double */
+        return copy;
+      }
+    }
 }
 
 /* One level: the children become lazy nodes, allocated together. */
@@ -137,23 +140,27 @@ cube_mut_expand (CubeMut *node)
   guint32 length;
   node->is_view = FALSE;
   node->type = (guint8) type;
-  if (type == CUBE_VALUE_OBJECT) {
-    node->object = cube_members_new (node->builder, n);
-  } else {
-    node->array.items = n > 0 ? cube_builder_alloc (node->builder, n * sizeof (CubeMut *)) : NULL;
-    node->array.n = node->array.size = n;
-  }
-  for (cube_iter_init (&iter, view); cube_iter_next_full (&iter, &key, &length, &child);) {
-    CubeMut *lazy = &children[iter.index - 1];
-    lazy->builder = node->builder;
-    lazy->type = CUBE_VALUE_NONE;
-    lazy->is_view = TRUE;
-    lazy->view = child;
-    if (type == CUBE_VALUE_OBJECT)
-      cube_members_append (node->builder, node->object, key, length, lazy);
-    else
-      node->array.items[iter.index - 1] = lazy;
-  }
+  if (type == CUBE_VALUE_OBJECT)
+    {
+      node->object = cube_members_new (node->builder, n);
+    }
+  else
+    {
+      node->array.items = n > 0 ? cube_builder_alloc (node->builder, n * sizeof (CubeMut *)) : NULL;
+      node->array.n = node->array.size = n;
+    }
+  for (cube_iter_init (&iter, view); cube_iter_next_full (&iter, &key, &length, &child);)
+    {
+      CubeMut *lazy = &children[iter.index - 1];
+      lazy->builder = node->builder;
+      lazy->type = CUBE_VALUE_NONE;
+      lazy->is_view = TRUE;
+      lazy->view = child;
+      if (type == CUBE_VALUE_OBJECT)
+        cube_members_append (node->builder, node->object, key, length, lazy);
+      else
+        node->array.items[iter.index - 1] = lazy;
+    }
 }
 
 /* ---- reading ---- */
@@ -172,10 +179,11 @@ cube_mut_string_full (const CubeMut *node, gsize *ret_length)
   *ret_length = 0;
   if (node == NULL)
     return NULL;
-  if (node->is_view) {
-    *ret_length = cube_view_string_length (node->view);
-    return cube_view_string (node->view);
-  }
+  if (node->is_view)
+    {
+      *ret_length = cube_view_string_length (node->view);
+      return cube_view_string (node->view);
+    }
   if (node->type != CUBE_VALUE_STRING)
     return NULL;
   *ret_length = node->string.length;
@@ -421,14 +429,15 @@ cube_mut_insert (CubeMut *array, guint index, CubeMut *child)
   cube_mut_expand (array);
   guint32 n = array->array.n;
   index = MIN (index, n);
-  if (n == array->array.size) {
-    guint32 size = MAX (4, n * 2);
-    CubeMut **items = cube_builder_alloc (array->builder, size * sizeof *items);
-    if (n > 0)
-      memcpy (items, array->array.items, n * sizeof *items);
-    array->array.items = items;
-    array->array.size = size;
-  }
+  if (n == array->array.size)
+    {
+      guint32 size = MAX (4, n * 2);
+      CubeMut **items = cube_builder_alloc (array->builder, size * sizeof *items);
+      if (n > 0)
+        memcpy (items, array->array.items, n * sizeof *items);
+      array->array.items = items;
+      array->array.size = size;
+    }
   memmove (array->array.items + index + 1, array->array.items + index, (n - index) * sizeof (CubeMut *));
   array->array.items[index] = child;
   array->array.n++;

@@ -4,22 +4,22 @@
 #include <string.h>
 
 static const char label_message[] =
-  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric "
-  "character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-#define SUBDOMAIN_MESSAGE                                                                                                                    \
-  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "           \
-  "alphanumeric character (e.g. 'example.com', regex used for validation is "                                                                \
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric "
+    "character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+#define SUBDOMAIN_MESSAGE                                                                                                                  \
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "         \
+  "alphanumeric character (e.g. 'example.com', regex used for validation is "                                                              \
   "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 static const char label1035_message[] =
-  "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an "
-  "alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
-#define NAME_CHARACTERS                                                                                                                      \
-  "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or "      \
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an "
+    "alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+#define NAME_CHARACTERS                                                                                                                    \
+  "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or "   \
   "'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 static const char label_value_message[] =
-  "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-  "alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-  "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+    "alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
 static gboolean
 is_lower_alnum (char c)
@@ -43,14 +43,15 @@ static gboolean
 is_subdomain (const char *text, gsize length)
 {
   const char *end = text + length;
-  while (TRUE) {
-    const char *dot = memchr (text, '.', (gsize) (end - text));
-    if (!is_label (text, (gsize) ((dot != NULL ? dot : end) - text)))
-      return FALSE;
-    if (dot == NULL)
-      return TRUE;
-    text = dot + 1;
-  }
+  while (TRUE)
+    {
+      const char *dot = memchr (text, '.', (gsize) (end - text));
+      if (!is_label (text, (gsize) ((dot != NULL ? dot : end) - text)))
+        return FALSE;
+      if (dot == NULL)
+        return TRUE;
+      text = dot + 1;
+    }
 }
 
 /* ([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9] */
@@ -170,11 +171,12 @@ cube_name_check_port_name (const char *text)
   gboolean has_letter = FALSE;
   if (length > 15)
     return "must be no more than 15 characters";
-  for (gsize i = 0; i < length; i++) {
-    if (!is_lower_alnum (text[i]) && text[i] != '-')
-      return "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
-    has_letter |= g_ascii_islower (text[i]);
-  }
+  for (gsize i = 0; i < length; i++)
+    {
+      if (!is_lower_alnum (text[i]) && text[i] != '-')
+        return "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
+      has_letter |= g_ascii_islower (text[i]);
+    }
   if (!has_letter)
     return "must contain at least one letter (a-z)";
   if (strstr (text, "--") != NULL)
@@ -187,12 +189,13 @@ static const char safe_alphabet[] = "bcdfghjklmnpqrstvwxz2456789"; /* 27: no vow
 void
 cube_name_suffix (guint64 random, guint n, char *ret_text)
 {
-  for (guint i = 0; i < n; i++) {
-    if (i > 0 && i % 12 == 0) /* 27^12 < 2^58: stir before the bits run out */
-      random = (random ^ (random >> 31) ^ i) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
-    ret_text[i] = safe_alphabet[random % 27];
-    random = random / 27 ^ (i % 12 == 11 ? random << 7 : 0);
-  }
+  for (guint i = 0; i < n; i++)
+    {
+      if (i > 0 && i % 12 == 0) /* 27^12 < 2^58: stir before the bits run out */
+        random = (random ^ (random >> 31) ^ i) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
+      ret_text[i] = safe_alphabet[random % 27];
+      random = random / 27 ^ (i % 12 == 11 ? random << 7 : 0);
+    }
   ret_text[n] = '\0';
 }
 

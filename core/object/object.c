@@ -99,20 +99,22 @@ read_labels (Header *header, CubeView view)
   CubeIter iter;
   const char *key;
   CubeView value;
-  for (cube_iter_init (&iter, view); cube_iter_next (&iter, &key, &value);) {
-    if (key == NULL || cube_view_type (value) != CUBE_VALUE_STRING)
-      continue;
-    LabelPlace place = { add_text (header, key), add_text (header, cube_view_string (value)) };
-    g_array_append_val (header->labels, place);
-  }
+  for (cube_iter_init (&iter, view); cube_iter_next (&iter, &key, &value);)
+    {
+      if (key == NULL || cube_view_type (value) != CUBE_VALUE_STRING)
+        continue;
+      LabelPlace place = { add_text (header, key), add_text (header, cube_view_string (value)) };
+      g_array_append_val (header->labels, place);
+    }
   const char *strings = header->strings->str;
   LabelPlace *places = (LabelPlace *) header->labels->data;
   guint kept = 0;
   g_array_sort_with_data (header->labels, compare_labels, (gpointer) strings);
-  for (guint i = 0; i < header->labels->len; i++) {
-    gboolean is_repeated = kept > 0 && strcmp (strings + places[kept - 1].key, strings + places[i].key) == 0;
-    places[is_repeated ? kept - 1 : kept++] = places[i]; /* the last of a key counts */
-  }
+  for (guint i = 0; i < header->labels->len; i++)
+    {
+      gboolean is_repeated = kept > 0 && strcmp (strings + places[kept - 1].key, strings + places[i].key) == 0;
+      places[is_repeated ? kept - 1 : kept++] = places[i]; /* the last of a key counts */
+    }
   g_array_set_size (header->labels, kept);
 }
 
@@ -121,17 +123,18 @@ read_owners (Header *header, CubeView view)
 {
   CubeIter iter;
   CubeView entry;
-  for (cube_iter_init (&iter, view); cube_iter_next (&iter, NULL, &entry) && header->owners->len < G_MAXUINT16;) {
-    CubeOwnerRef owner = {
-      .api_version = GUINT_TO_POINTER (add_text (header, cube_view_get_string (entry, "apiVersion"))),
-      .kind = GUINT_TO_POINTER (add_text (header, cube_view_get_string (entry, "kind"))),
-      .name = GUINT_TO_POINTER (add_text (header, cube_view_get_string (entry, "name"))),
-      .uid = GUINT_TO_POINTER (add_text (header, cube_view_get_string (entry, "uid"))),
-      .is_controller = cube_view_get_bool (entry, FALSE, "controller"),
-      .blocks_owner_deletion = cube_view_get_bool (entry, FALSE, "blockOwnerDeletion"),
-    };
-    g_array_append_val (header->owners, owner);
-  }
+  for (cube_iter_init (&iter, view); cube_iter_next (&iter, NULL, &entry) && header->owners->len < G_MAXUINT16;)
+    {
+      CubeOwnerRef owner = {
+        .api_version = GUINT_TO_POINTER (add_text (header, cube_view_get_string (entry, "apiVersion"))),
+        .kind = GUINT_TO_POINTER (add_text (header, cube_view_get_string (entry, "kind"))),
+        .name = GUINT_TO_POINTER (add_text (header, cube_view_get_string (entry, "name"))),
+        .uid = GUINT_TO_POINTER (add_text (header, cube_view_get_string (entry, "uid"))),
+        .is_controller = cube_view_get_bool (entry, FALSE, "controller"),
+        .blocks_owner_deletion = cube_view_get_bool (entry, FALSE, "blockOwnerDeletion"),
+      };
+      g_array_append_val (header->owners, owner);
+    }
 }
 
 static void
@@ -139,11 +142,12 @@ read_finalizers (Header *header, CubeView view)
 {
   CubeIter iter;
   CubeView entry;
-  for (cube_iter_init (&iter, view); cube_iter_next (&iter, NULL, &entry) && header->finalizers->len < G_MAXUINT16;) {
-    gsize at = add_text (header, cube_view_string (entry));
-    if (at != 0)
-      g_array_append_val (header->finalizers, at);
-  }
+  for (cube_iter_init (&iter, view); cube_iter_next (&iter, NULL, &entry) && header->finalizers->len < G_MAXUINT16;)
+    {
+      gsize at = add_text (header, cube_view_string (entry));
+      if (at != 0)
+        g_array_append_val (header->finalizers, at);
+    }
 }
 
 static gboolean
@@ -164,17 +168,19 @@ static gboolean
 check_shape (CubeView view, GError **error)
 {
   CubeView metadata = cube_view_member (view, "metadata");
-  if (cube_view_type (view) != CUBE_VALUE_OBJECT) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "an API object must be a JSON object, found %s",
-                 cube_value_type_name (cube_view_type (view)));
-    return FALSE;
-  }
+  if (cube_view_type (view) != CUBE_VALUE_OBJECT)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "an API object must be a JSON object, found %s",
+                   cube_value_type_name (cube_view_type (view)));
+      return FALSE;
+    }
   if (!require (cube_view_member (view, "apiVersion"), "apiVersion", error) || !require (cube_view_member (view, "kind"), "kind", error))
     return FALSE;
-  if (cube_view_type (metadata) != CUBE_VALUE_OBJECT) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "object has no metadata");
-    return FALSE;
-  }
+  if (cube_view_type (metadata) != CUBE_VALUE_OBJECT)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "object has no metadata");
+      return FALSE;
+    }
   return require (cube_view_member (metadata, "name"), "metadata.name", error);
 }
 
@@ -202,13 +208,14 @@ assemble (CubeView view, const char *json, gsize length, gsize revision_at, GErr
   fixed.n_owners = (guint16) header.owners->len;
   fixed.n_finalizers = (guint16) header.finalizers->len;
 
-  gsize strings_at = sizeof fixed + fixed.n_owners * sizeof (CubeOwnerRef) + (fixed.n_finalizers + 1u) * sizeof (char *) +
-                     fixed.n_labels * sizeof (LabelPlace);
+  gsize strings_at = sizeof fixed + fixed.n_owners * sizeof (CubeOwnerRef) + (fixed.n_finalizers + 1u) * sizeof (char *)
+                     + fixed.n_labels * sizeof (LabelPlace);
   gsize json_at = strings_at + header.strings->len, size = json_at + length;
-  if (size > G_MAXINT32) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_REQUEST_TOO_LARGE, "object of %" G_GSIZE_FORMAT " bytes is too large", length);
-    return NULL;
-  }
+  if (size > G_MAXINT32)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_REQUEST_TOO_LARGE, "object of %" G_GSIZE_FORMAT " bytes is too large", length);
+      return NULL;
+    }
   fixed.size = (guint32) size;
   fixed.strings_at = (guint32) strings_at;
   fixed.json_at = (guint32) json_at;
@@ -220,14 +227,15 @@ assemble (CubeView view, const char *json, gsize length, gsize revision_at, GErr
   g_atomic_ref_count_init (&object->refs);
   memcpy (base (object) + strings_at, header.strings->str, header.strings->len);
   memcpy (base (object) + json_at, json, length);
-  for (guint i = 0; i < fixed.n_owners; i++) {
-    CubeOwnerRef owner = g_array_index (header.owners, CubeOwnerRef, i);
-    owner.api_version = text_at (object, GPOINTER_TO_UINT (owner.api_version));
-    owner.kind = text_at (object, GPOINTER_TO_UINT (owner.kind));
-    owner.name = text_at (object, GPOINTER_TO_UINT (owner.name));
-    owner.uid = text_at (object, GPOINTER_TO_UINT (owner.uid));
-    owners (object)[i] = owner;
-  }
+  for (guint i = 0; i < fixed.n_owners; i++)
+    {
+      CubeOwnerRef owner = g_array_index (header.owners, CubeOwnerRef, i);
+      owner.api_version = text_at (object, GPOINTER_TO_UINT (owner.api_version));
+      owner.kind = text_at (object, GPOINTER_TO_UINT (owner.kind));
+      owner.name = text_at (object, GPOINTER_TO_UINT (owner.name));
+      owner.uid = text_at (object, GPOINTER_TO_UINT (owner.uid));
+      owners (object)[i] = owner;
+    }
   for (guint i = 0; i < fixed.n_finalizers; i++)
     finalizers (object)[i] = text_at (object, (guint32) g_array_index (header.finalizers, gsize, i));
   finalizers (object)[fixed.n_finalizers] = NULL;
@@ -263,15 +271,16 @@ append_metadata (CubeView metadata, GString *out)
   gsize revision_at = out->len;
   g_string_set_size (out, out->len + REVISION_WIDTH);
   memset (out->str + revision_at, ' ', REVISION_WIDTH);
-  for (cube_iter_init (&iter, metadata); cube_iter_next_full (&iter, &key, &length, &value);) {
-    if (same_key (key, length, "resourceVersion"))
-      continue;
-    if (!is_first)
-      g_string_append_c (out, ',');
-    is_first = FALSE;
-    append_key (out, key, length);
-    cube_view_append_json (value, out);
-  }
+  for (cube_iter_init (&iter, metadata); cube_iter_next_full (&iter, &key, &length, &value);)
+    {
+      if (same_key (key, length, "resourceVersion"))
+        continue;
+      if (!is_first)
+        g_string_append_c (out, ',');
+      is_first = FALSE;
+      append_key (out, key, length);
+      cube_view_append_json (value, out);
+    }
   g_string_append_c (out, '}');
   return revision_at;
 }
@@ -286,19 +295,20 @@ append_object (CubeView view, GString *out)
   gsize revision_at = 0;
   gboolean is_first = TRUE;
   g_string_append_c (out, '{');
-  for (cube_iter_init (&iter, view); cube_iter_next_full (&iter, &key, &length, &value);) {
-    gboolean is_metadata = same_key (key, length, "metadata");
-    if (is_metadata && value.at != metadata.at)
-      continue; /* the last of a key counts */
-    if (!is_first)
-      g_string_append_c (out, ',');
-    is_first = FALSE;
-    append_key (out, key, length);
-    if (is_metadata)
-      revision_at = append_metadata (value, out);
-    else
-      cube_view_append_json (value, out);
-  }
+  for (cube_iter_init (&iter, view); cube_iter_next_full (&iter, &key, &length, &value);)
+    {
+      gboolean is_metadata = same_key (key, length, "metadata");
+      if (is_metadata && value.at != metadata.at)
+        continue; /* the last of a key counts */
+      if (!is_first)
+        g_string_append_c (out, ',');
+      is_first = FALSE;
+      append_key (out, key, length);
+      if (is_metadata)
+        revision_at = append_metadata (value, out);
+      else
+        cube_view_append_json (value, out);
+    }
   g_string_append_c (out, '}');
   return revision_at;
 }
@@ -320,17 +330,18 @@ static gboolean
 is_revision_field (const char *at)
 {
   gsize i = 0;
-  if (*at == '"') {
-    i = sizeof REVISION_KEY - 1;
-    if (memcmp (at, REVISION_KEY, i) != 0)
-      return FALSE;
-    gsize start = i;
-    while (i < start + 20 && g_ascii_isdigit (at[i]))
-      i++;
-    if (i == start || at[i] != '"' || at[i + 1] != ',')
-      return FALSE;
-    i += 2;
-  }
+  if (*at == '"')
+    {
+      i = sizeof REVISION_KEY - 1;
+      if (memcmp (at, REVISION_KEY, i) != 0)
+        return FALSE;
+      gsize start = i;
+      while (i < start + 20 && g_ascii_isdigit (at[i]))
+        i++;
+      if (i == start || at[i] != '"' || at[i + 1] != ',')
+        return FALSE;
+      i += 2;
+    }
   while (i < REVISION_WIDTH && at[i] == ' ')
     i++;
   return i == REVISION_WIDTH;
@@ -343,18 +354,24 @@ find_revision (const char *json, gsize length)
   static const char opening[] = "\"metadata\":{";
   const gsize n = sizeof opening - 1;
   guint depth = 0;
-  for (gsize i = 0; i + n + REVISION_WIDTH + 2 < length; i++) {
-    if (json[i] == '"') {
-      if (depth == 1 && memcmp (json + i, opening, n) == 0)
-        return is_revision_field (json + i + n) && json[i + n + REVISION_WIDTH] == '"' ? i + n : 0;
-      for (i++; i < length && json[i] != '"'; i++)
-        i += json[i] == '\\';
-    } else if (json[i] == '{' || json[i] == '[') {
-      depth++;
-    } else if (json[i] == '}' || json[i] == ']') {
-      depth--;
+  for (gsize i = 0; i + n + REVISION_WIDTH + 2 < length; i++)
+    {
+      if (json[i] == '"')
+        {
+          if (depth == 1 && memcmp (json + i, opening, n) == 0)
+            return is_revision_field (json + i + n) && json[i + n + REVISION_WIDTH] == '"' ? i + n : 0;
+          for (i++; i < length && json[i] != '"'; i++)
+            i += json[i] == '\\';
+        }
+      else if (json[i] == '{' || json[i] == '[')
+        {
+          depth++;
+        }
+      else if (json[i] == '}' || json[i] == ']')
+        {
+          depth--;
+        }
     }
-  }
   return 0;
 }
 
@@ -487,16 +504,17 @@ cube_object_label (const CubeObject *object, const char *key)
 {
   const LabelPlace *places = labels (object);
   guint low = 0, high = object->n_labels;
-  while (low < high) {
-    guint middle = (low + high) / 2;
-    int order = strcmp (text_at (object, places[middle].key), key);
-    if (order == 0)
-      return text_at (object, places[middle].value);
-    if (order < 0)
-      low = middle + 1;
-    else
-      high = middle;
-  }
+  while (low < high)
+    {
+      guint middle = (low + high) / 2;
+      int order = strcmp (text_at (object, places[middle].key), key);
+      if (order == 0)
+        return text_at (object, places[middle].value);
+      if (order < 0)
+        low = middle + 1;
+      else
+        high = middle;
+    }
   return NULL;
 }
 

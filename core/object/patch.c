@@ -17,21 +17,28 @@ merge_object (CubeMut *target, CubeView patch)
   CubeView value;
   if (cube_mut_type (target) != CUBE_VALUE_OBJECT)
     cube_mut_become (target, cube_mut_new_object (target->builder));
-  for (cube_iter_init (&iter, patch); cube_iter_next_full (&iter, &key, &length, &value);) {
-    CubeValueType type = cube_view_type (value);
-    if (type == CUBE_VALUE_NULL) {
-      cube_mut_remove_full (target, key, length);
-    } else if (type != CUBE_VALUE_OBJECT) {
-      cube_mut_set_full (target, key, length, cube_mut_new_view (target->builder, value));
-    } else {
-      CubeMut *child = cube_mut_member_full (target, key, length);
-      if (child == NULL) {
-        child = cube_mut_new_object (target->builder);
-        cube_mut_set_full (target, key, length, child);
-      }
-      merge_object (child, value); /* nulls inside a new object are dropped too */
+  for (cube_iter_init (&iter, patch); cube_iter_next_full (&iter, &key, &length, &value);)
+    {
+      CubeValueType type = cube_view_type (value);
+      if (type == CUBE_VALUE_NULL)
+        {
+          cube_mut_remove_full (target, key, length);
+        }
+      else if (type != CUBE_VALUE_OBJECT)
+        {
+          cube_mut_set_full (target, key, length, cube_mut_new_view (target->builder, value));
+        }
+      else
+        {
+          CubeMut *child = cube_mut_member_full (target, key, length);
+          if (child == NULL)
+            {
+              child = cube_mut_new_object (target->builder);
+              cube_mut_set_full (target, key, length, child);
+            }
+          merge_object (child, value); /* nulls inside a new object are dropped too */
+        }
     }
-  }
 }
 
 void
@@ -53,7 +60,7 @@ typedef struct {
   guint number; /* of the operation, for messages */
   gsize bytes, max_bytes;
   guint depth; /* of the document, at most */
-  gsize work; /* array places shifted, bytes compared */
+  gsize work;  /* array places shifted, bytes compared */
   GError **error;
 } Patch;
 
@@ -68,8 +75,7 @@ free_token (gpointer token)
   g_string_free (token, TRUE);
 }
 
-static gboolean
-bad_operation (Patch *p, const char *format, ...) G_GNUC_PRINTF (2, 3);
+static gboolean bad_operation (Patch *p, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 static gboolean
 bad_operation (Patch *p, const char *format, ...)
@@ -82,8 +88,7 @@ bad_operation (Patch *p, const char *format, ...)
   return FALSE;
 }
 
-static gboolean
-failed_operation (Patch *p, const char *format, ...) G_GNUC_PRINTF (2, 3);
+static gboolean failed_operation (Patch *p, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 static gboolean
 failed_operation (Patch *p, const char *format, ...)
@@ -101,33 +106,44 @@ parse_pointer (Patch *p, CubeView view, const char *member)
 {
   guint32 length;
   const char *text = cube_view_string_full (view, &length);
-  if (text == NULL) {
-    bad_operation (p, "\"%s\" must be a string", member);
-    return NULL;
-  }
-  g_autoptr (GPtrArray) tokens = g_ptr_array_new_with_free_func (free_token);
-  if (length > 0 && *text != '/') {
-    bad_operation (p, "\"%s\" must be empty or start with '/', found \"%s\"", member, text);
-    return NULL;
-  }
-  GString *token = NULL;
-  for (guint32 i = 0; i < length; i++) {
-    if (text[i] == '/') {
-      token = g_string_new (NULL);
-      g_ptr_array_add (tokens, token);
-    } else if (text[i] != '~') {
-      g_string_append_c (token, text[i]);
-    } else if (i + 1 < length && (text[i + 1] == '0' || text[i + 1] == '1')) {
-      g_string_append_c (token, text[++i] == '0' ? '~' : '/');
-    } else {
-      bad_operation (p, "\"%s\" holds an invalid escape: \"%s\"", member, text);
+  if (text == NULL)
+    {
+      bad_operation (p, "\"%s\" must be a string", member);
       return NULL;
     }
-  }
-  if (tokens->len > MAX_RESULT_DEPTH) {
-    bad_operation (p, "\"%s\" is nested too deeply", member);
-    return NULL;
-  }
+  g_autoptr (GPtrArray) tokens = g_ptr_array_new_with_free_func (free_token);
+  if (length > 0 && *text != '/')
+    {
+      bad_operation (p, "\"%s\" must be empty or start with '/', found \"%s\"", member, text);
+      return NULL;
+    }
+  GString *token = NULL;
+  for (guint32 i = 0; i < length; i++)
+    {
+      if (text[i] == '/')
+        {
+          token = g_string_new (NULL);
+          g_ptr_array_add (tokens, token);
+        }
+      else if (text[i] != '~')
+        {
+          g_string_append_c (token, text[i]);
+        }
+      else if (i + 1 < length && (text[i + 1] == '0' || text[i + 1] == '1'))
+        {
+          g_string_append_c (token, text[++i] == '0' ? '~' : '/');
+        }
+      else
+        {
+          bad_operation (p, "\"%s\" holds an invalid escape: \"%s\"", member, text);
+          return NULL;
+        }
+    }
+  if (tokens->len > MAX_RESULT_DEPTH)
+    {
+      bad_operation (p, "\"%s\" is nested too deeply", member);
+      return NULL;
+    }
   return g_steal_pointer (&tokens);
 }
 
@@ -138,11 +154,12 @@ parse_index (const GString *token, guint *ret_index)
   guint64 index = 0;
   if (token->len == 0 || token->len > 9 || (token->str[0] == '0' && token->len > 1))
     return FALSE;
-  for (gsize i = 0; i < token->len; i++) {
-    if (!g_ascii_isdigit (token->str[i]))
-      return FALSE;
-    index = index * 10 + (guint64) (token->str[i] - '0');
-  }
+  for (gsize i = 0; i < token->len; i++)
+    {
+      if (!g_ascii_isdigit (token->str[i]))
+        return FALSE;
+      index = index * 10 + (guint64) (token->str[i] - '0');
+    }
   *ret_index = (guint) index;
   return TRUE;
 }
@@ -182,16 +199,18 @@ missing (Patch *p, const GPtrArray *tokens)
 static gboolean
 charge (Patch *p, const CubeMut *child, guint place_depth, gboolean is_move)
 {
-  if (!is_move) {
-    p->bytes += cube_mut_size (child);
-    if (p->bytes > p->max_bytes)
-      return failed_operation (p, "result exceeds the limit of %" G_GSIZE_FORMAT " bytes", p->max_bytes);
-  }
+  if (!is_move)
+    {
+      p->bytes += cube_mut_size (child);
+      if (p->bytes > p->max_bytes)
+        return failed_operation (p, "result exceeds the limit of %" G_GSIZE_FORMAT " bytes", p->max_bytes);
+    }
   guint bound = is_move ? p->depth : cube_mut_depth (child, MAX_RESULT_DEPTH);
-  if (is_move && place_depth + bound >= MAX_RESULT_DEPTH) {
-    bound = cube_mut_depth (child, MAX_RESULT_DEPTH);
-    p->depth = cube_mut_depth (cube_builder_root (p->builder), MAX_RESULT_DEPTH);
-  }
+  if (is_move && place_depth + bound >= MAX_RESULT_DEPTH)
+    {
+      bound = cube_mut_depth (child, MAX_RESULT_DEPTH);
+      p->depth = cube_mut_depth (cube_builder_root (p->builder), MAX_RESULT_DEPTH);
+    }
   p->depth = MAX (p->depth, place_depth + bound);
   return p->depth < MAX_RESULT_DEPTH ? TRUE : failed_operation (p, "result is nested too deeply");
 }
@@ -209,29 +228,28 @@ add (Patch *p, const GPtrArray *tokens, CubeMut *child, gboolean is_move)
 {
   if (!charge (p, child, tokens->len, is_move))
     return FALSE;
-  if (tokens->len == 0) {
-    cube_builder_set_root (p->builder, child);
-    return TRUE;
-  }
+  if (tokens->len == 0)
+    {
+      cube_builder_set_root (p->builder, child);
+      return TRUE;
+    }
   CubeMut *parent = walk (p, tokens, tokens->len - 1);
   const GString *last = tokens->pdata[tokens->len - 1];
   guint index;
-  switch (cube_mut_type (parent)) {
-  case CUBE_VALUE_OBJECT:
-    cube_mut_set_full (parent, last->str, last->len, child);
-    return TRUE;
-  case CUBE_VALUE_ARRAY:
-    if (g_string_equal (last, &(GString){ (char *) "-", 1, 0 }))
-      index = cube_mut_length (parent);
-    else if (!parse_index (last, &index) || index > cube_mut_length (parent))
-      return failed_operation (p, "\"%s\" is no index from 0 to %u or \"-\"", last->str, cube_mut_length (parent));
-    if (!charge_shift (p, parent, index))
-      return FALSE;
-    cube_mut_insert (parent, index, child);
-    return TRUE;
-  default:
-    return missing (p, tokens);
-  }
+  switch (cube_mut_type (parent))
+    {
+    case CUBE_VALUE_OBJECT: cube_mut_set_full (parent, last->str, last->len, child); return TRUE;
+    case CUBE_VALUE_ARRAY:
+      if (g_string_equal (last, &(GString){ (char *) "-", 1, 0 }))
+        index = cube_mut_length (parent);
+      else if (!parse_index (last, &index) || index > cube_mut_length (parent))
+        return failed_operation (p, "\"%s\" is no index from 0 to %u or \"-\"", last->str, cube_mut_length (parent));
+      if (!charge_shift (p, parent, index))
+        return FALSE;
+      cube_mut_insert (parent, index, child);
+      return TRUE;
+    default: return missing (p, tokens);
+    }
 }
 
 /* Takes the node out of the tree; it lives on in the arena. */
@@ -240,23 +258,28 @@ take (Patch *p, const GPtrArray *tokens)
 {
   CubeMut *node = walk (p, tokens, tokens->len);
   guint index;
-  if (node == NULL) {
-    missing (p, tokens);
-    return NULL;
-  }
-  if (tokens->len == 0) {
-    cube_builder_set_root (p->builder, cube_mut_new_null (p->builder));
-    return node;
-  }
+  if (node == NULL)
+    {
+      missing (p, tokens);
+      return NULL;
+    }
+  if (tokens->len == 0)
+    {
+      cube_builder_set_root (p->builder, cube_mut_new_null (p->builder));
+      return node;
+    }
   CubeMut *parent = walk (p, tokens, tokens->len - 1);
   const GString *last = tokens->pdata[tokens->len - 1];
-  if (cube_mut_type (parent) == CUBE_VALUE_OBJECT) {
-    cube_mut_remove_full (parent, last->str, last->len);
-  } else if (parse_index (last, &index)) {
-    if (!charge_shift (p, parent, index))
-      return NULL;
-    cube_mut_remove_element (parent, index);
-  }
+  if (cube_mut_type (parent) == CUBE_VALUE_OBJECT)
+    {
+      cube_mut_remove_full (parent, last->str, last->len);
+    }
+  else if (parse_index (last, &index))
+    {
+      if (!charge_shift (p, parent, index))
+        return NULL;
+      cube_mut_remove_element (parent, index);
+    }
   return node;
 }
 
@@ -351,15 +374,19 @@ cube_patch_json (CubeBuilder *builder, CubeView patch, guint max_operations, gsi
   CubeView operation;
   if (max_operations == 0)
     max_operations = 10000;
-  if (cube_view_type (patch) != CUBE_VALUE_ARRAY) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "JSON patch must be an array, found %s", cube_value_type_name (cube_view_type (patch)));
-    return FALSE;
-  }
-  if (cube_view_length (patch) > max_operations) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_REQUEST_TOO_LARGE,
-                 "Request entity too large: The allowed maximum operations in a JSON patch is %u, got %u", max_operations, cube_view_length (patch));
-    return FALSE;
-  }
+  if (cube_view_type (patch) != CUBE_VALUE_ARRAY)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "JSON patch must be an array, found %s",
+                   cube_value_type_name (cube_view_type (patch)));
+      return FALSE;
+    }
+  if (cube_view_length (patch) > max_operations)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_REQUEST_TOO_LARGE,
+                   "Request entity too large: The allowed maximum operations in a JSON patch is %u, got %u", max_operations,
+                   cube_view_length (patch));
+      return FALSE;
+    }
   p.depth = cube_mut_depth (cube_builder_root (builder), MAX_RESULT_DEPTH);
   p.bytes = cube_mut_size (cube_builder_root (builder));
   for (cube_iter_init (&iter, patch); cube_iter_next (&iter, NULL, &operation); p.number++)

@@ -36,20 +36,25 @@ normalise (CubeQuantity *quantity, __int128 mantissa, gint64 scale, gboolean has
 {
   if (mantissa == 0 && !has_rest)
     scale = 0;
-  if (scale < MIN_SCALE) {
-    mantissa = divide_up (mantissa, (guint) MIN (MIN_SCALE - scale, 64), has_rest);
-    scale = MIN_SCALE;
-  } else if (has_rest) {
-    mantissa += mantissa < 0 ? -1 : 1;
-  }
-  while (scale > MAX_SCALE) {
-    if (__builtin_mul_overflow (mantissa, (__int128) 10, &mantissa)) {
-      mantissa = mantissa < 0 ? -MAX_MANTISSA : MAX_MANTISSA;
-      scale = MAX_SCALE;
-      break;
+  if (scale < MIN_SCALE)
+    {
+      mantissa = divide_up (mantissa, (guint) MIN (MIN_SCALE - scale, 64), has_rest);
+      scale = MIN_SCALE;
     }
-    scale--;
-  }
+  else if (has_rest)
+    {
+      mantissa += mantissa < 0 ? -1 : 1;
+    }
+  while (scale > MAX_SCALE)
+    {
+      if (__builtin_mul_overflow (mantissa, (__int128) 10, &mantissa))
+        {
+          mantissa = mantissa < 0 ? -MAX_MANTISSA : MAX_MANTISSA;
+          scale = MAX_SCALE;
+          break;
+        }
+      scale--;
+    }
   quantity->mantissa = mantissa;
   quantity->scale = (gint16) scale;
 }
@@ -66,23 +71,26 @@ read_digits (const char **at, Digits *digits)
 {
   guint kept = 0;
   gboolean after_point = FALSE;
-  for (;; (*at)++) {
-    if (**at == '.' && !after_point) {
-      after_point = TRUE;
-      continue;
+  for (;; (*at)++)
+    {
+      if (**at == '.' && !after_point)
+        {
+          after_point = TRUE;
+          continue;
+        }
+      if (!g_ascii_isdigit (**at))
+        return;
+      digits->n_digits++;
+      if (kept >= MAX_DIGITS)
+        {
+          digits->has_rest |= **at != '0';
+          digits->scale += after_point ? 0 : 1;
+          continue;
+        }
+      digits->mantissa = digits->mantissa * 10 + (**at - '0');
+      kept += digits->mantissa != 0;
+      digits->scale -= after_point ? 1 : 0;
     }
-    if (!g_ascii_isdigit (**at))
-      return;
-    digits->n_digits++;
-    if (kept >= MAX_DIGITS) {
-      digits->has_rest |= **at != '0';
-      digits->scale += after_point ? 0 : 1;
-      continue;
-    }
-    digits->mantissa = digits->mantissa * 10 + (**at - '0');
-    kept += digits->mantissa != 0;
-    digits->scale -= after_point ? 1 : 0;
-  }
 }
 
 typedef struct {
@@ -99,15 +107,17 @@ read_suffix (const char *text, Suffix *ret_suffix)
   ret_suffix->exponent = 0;
   if (*text == '\0')
     return TRUE;
-  if (text[1] == '\0' && *text != ' ' && (found = strchr (decimal, *text)) != NULL) {
-    ret_suffix->exponent = (found - decimal) * 3 - 9;
-    return TRUE;
-  }
-  if (text[1] == 'i' && text[2] == '\0' && (found = strchr (binary, *text)) != NULL) {
-    ret_suffix->format = CUBE_QUANTITY_BINARY_SI;
-    ret_suffix->exponent = (found - binary + 1) * 10;
-    return TRUE;
-  }
+  if (text[1] == '\0' && *text != ' ' && (found = strchr (decimal, *text)) != NULL)
+    {
+      ret_suffix->exponent = (found - decimal) * 3 - 9;
+      return TRUE;
+    }
+  if (text[1] == 'i' && text[2] == '\0' && (found = strchr (binary, *text)) != NULL)
+    {
+      ret_suffix->format = CUBE_QUANTITY_BINARY_SI;
+      ret_suffix->exponent = (found - binary + 1) * 10;
+      return TRUE;
+    }
   if (*text != 'e' && *text != 'E')
     return FALSE;
   ret_suffix->format = CUBE_QUANTITY_DECIMAL_EXPONENT;
@@ -142,18 +152,20 @@ set_binary (CubeQuantity *quantity, Digits *digits, gint64 exponent)
   __int128 mantissa = digits->mantissa;
   gboolean has_rest = digits->has_rest;
   /* At most 18 digits leave room for 2^60; the integral ones among more are above the limit anyway. */
-  while (mantissa >= power10 (18) && digits->scale < 0) {
-    has_rest |= mantissa % 10 != 0;
-    mantissa /= 10;
-    digits->scale++;
-  }
+  while (mantissa >= power10 (18) && digits->scale < 0)
+    {
+      has_rest |= mantissa % 10 != 0;
+      mantissa /= 10;
+      digits->scale++;
+    }
   gboolean is_over = mantissa >= power10 (18) || digits->scale > 0;
   if (!is_over)
     normalise (quantity, mantissa << exponent, digits->scale, has_rest);
-  if (is_over || cube_quantity_compare (quantity, &(CubeQuantity){ limit, 0, CUBE_QUANTITY_BINARY_SI }) > 0) {
-    quantity->mantissa = limit;
-    quantity->scale = 0;
-  }
+  if (is_over || cube_quantity_compare (quantity, &(CubeQuantity){ limit, 0, CUBE_QUANTITY_BINARY_SI }) > 0)
+    {
+      quantity->mantissa = limit;
+      quantity->scale = 0;
+    }
   /* Below one there is no binary form. */
   if (quantity->mantissa > 0 && cube_quantity_compare (quantity, &(CubeQuantity){ 1, 0, CUBE_QUANTITY_BINARY_SI }) < 0)
     quantity->format = CUBE_QUANTITY_DECIMAL_SI;
@@ -165,22 +177,25 @@ cube_quantity_parse (const char *text, CubeQuantity *ret_quantity, GError **erro
   Digits digits = { 0 };
   Suffix suffix;
   const char *at = text;
-  if (text == NULL || !is_well_formed (text)) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
-                 "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
-    return FALSE;
-  }
+  if (text == NULL || !is_well_formed (text))
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                   "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+      return FALSE;
+    }
   digits.is_negative = *at == '-';
   at += *at == '-' || *at == '+';
   read_digits (&at, &digits);
-  if (digits.n_digits == 0 || *at == '.') {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "unable to parse numeric part of quantity");
-    return FALSE;
-  }
-  if (!read_suffix (at, &suffix)) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "unable to parse quantity's suffix");
-    return FALSE;
-  }
+  if (digits.n_digits == 0 || *at == '.')
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "unable to parse numeric part of quantity");
+      return FALSE;
+    }
+  if (!read_suffix (at, &suffix))
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "unable to parse quantity's suffix");
+      return FALSE;
+    }
   CubeQuantity quantity = { .format = suffix.format };
   if (suffix.format == CUBE_QUANTITY_BINARY_SI)
     set_binary (&quantity, &digits, suffix.exponent);
@@ -196,18 +211,13 @@ gboolean
 cube_quantity_from_view (CubeView view, CubeQuantity *ret_quantity)
 {
   char text[40];
-  switch (cube_view_type (view)) {
-  case CUBE_VALUE_STRING:
-    return cube_quantity_parse (cube_view_string (view), ret_quantity, NULL);
-  case CUBE_VALUE_INT:
-    cube_quantity_set_int (ret_quantity, cube_view_int (view, 0), 0, CUBE_QUANTITY_DECIMAL_SI);
-    return TRUE;
-  case CUBE_VALUE_DOUBLE:
-    cube_double_to_text (cube_view_double (view, 0), text);
-    return cube_quantity_parse (text, ret_quantity, NULL);
-  default:
-    return FALSE;
-  }
+  switch (cube_view_type (view))
+    {
+    case CUBE_VALUE_STRING: return cube_quantity_parse (cube_view_string (view), ret_quantity, NULL);
+    case CUBE_VALUE_INT: cube_quantity_set_int (ret_quantity, cube_view_int (view, 0), 0, CUBE_QUANTITY_DECIMAL_SI); return TRUE;
+    case CUBE_VALUE_DOUBLE: cube_double_to_text (cube_view_double (view, 0), text); return cube_quantity_parse (text, ret_quantity, NULL);
+    default: return FALSE;
+    }
 }
 
 void
@@ -245,16 +255,20 @@ add (CubeQuantity *a, CubeQuantity b)
   if (b.mantissa == 0)
     return;
   CubeQuantity *coarse = a->scale > b.scale ? a : &b, *fine = coarse == a ? &b : a;
-  while (coarse->scale > fine->scale) {
-    __int128 scaled;
-    if (!__builtin_mul_overflow (coarse->mantissa, (__int128) 10, &scaled)) {
-      coarse->mantissa = scaled;
-      coarse->scale--;
-    } else {
-      fine->mantissa = divide_up (fine->mantissa, 1, FALSE);
-      fine->scale++;
+  while (coarse->scale > fine->scale)
+    {
+      __int128 scaled;
+      if (!__builtin_mul_overflow (coarse->mantissa, (__int128) 10, &scaled))
+        {
+          coarse->mantissa = scaled;
+          coarse->scale--;
+        }
+      else
+        {
+          fine->mantissa = divide_up (fine->mantissa, 1, FALSE);
+          fine->scale++;
+        }
     }
-  }
   if (__builtin_add_overflow (a->mantissa, b.mantissa, &sum))
     sum = b.mantissa > 0 ? MAX_MANTISSA : -MAX_MANTISSA;
   a->mantissa = sum;
@@ -308,10 +322,12 @@ append_number (char *out, __int128 number)
   char digits[48];
   gsize n = 0;
   unsigned __int128 rest = number < 0 ? -(unsigned __int128) number : (unsigned __int128) number;
-  do {
-    digits[n++] = (char) ('0' + (int) (rest % 10));
-    rest /= 10;
-  } while (rest > 0);
+  do
+    {
+      digits[n++] = (char) ('0' + (int) (rest % 10));
+      rest /= 10;
+    }
+  while (rest > 0);
   if (number < 0)
     *out++ = '-';
   while (n > 0)
@@ -325,15 +341,18 @@ static gboolean
 binary_value (const CubeQuantity *quantity, __int128 *ret_value)
 {
   __int128 value = quantity->mantissa;
-  if (quantity->scale >= 0) {
-    if (__builtin_mul_overflow (value, power10 ((guint) quantity->scale), &value))
-      return FALSE;
-  } else {
-    __int128 unit = power10 ((guint) -quantity->scale);
-    if (value % unit != 0)
-      return FALSE;
-    value /= unit;
-  }
+  if (quantity->scale >= 0)
+    {
+      if (__builtin_mul_overflow (value, power10 ((guint) quantity->scale), &value))
+        return FALSE;
+    }
+  else
+    {
+      __int128 unit = power10 ((guint) -quantity->scale);
+      if (value % unit != 0)
+        return FALSE;
+      value /= unit;
+    }
   *ret_value = value;
   return value >= 1024 || value <= -1024;
 }
@@ -352,16 +371,18 @@ static void
 format_decimal (__int128 mantissa, int exponent, gboolean is_exponent, char *text)
 {
   static const char *const suffixes[] = { "n", "u", "m", "", "k", "M", "G", "T", "P", "E" };
-  while (mantissa % 10 == 0 && exponent < 45) {
-    mantissa /= 10;
-    exponent++;
-  }
+  while (mantissa % 10 == 0 && exponent < 45)
+    {
+      mantissa /= 10;
+      exponent++;
+    }
   char *end = append_number (text, mantissa);
   /* An exponent divisible by three, for suffixes not above 18. Zeros are written, not multiplied in: the mantissa may be full. */
-  while (exponent % 3 != 0 || (!is_exponent && exponent > MAX_SCALE)) {
-    *end++ = '0';
-    exponent--;
-  }
+  while (exponent % 3 != 0 || (!is_exponent && exponent > MAX_SCALE))
+    {
+      *end++ = '0';
+      exponent--;
+    }
   *end = '\0';
   if (!is_exponent)
     strcpy (end, suffixes[exponent / 3 + 3]);
@@ -386,13 +407,14 @@ cube_quantity_format (const CubeQuantity *quantity, char ret_text[64])
 gboolean
 cube_int_or_percent (CubeView view, int total, gboolean round_up, int *ret_value)
 {
-  if (cube_view_type (view) == CUBE_VALUE_INT) {
-    gint64 number = cube_view_int (view, 0);
-    if (number < G_MININT32 || number > G_MAXINT32)
-      return FALSE;
-    *ret_value = (int) number;
-    return TRUE;
-  }
+  if (cube_view_type (view) == CUBE_VALUE_INT)
+    {
+      gint64 number = cube_view_int (view, 0);
+      if (number < G_MININT32 || number > G_MAXINT32)
+        return FALSE;
+      *ret_value = (int) number;
+      return TRUE;
+    }
   const char *text = cube_view_string (view);
   if (text == NULL)
     return FALSE;

@@ -17,8 +17,7 @@ typedef struct {
   GError **error;
 } Parser;
 
-static gboolean
-refuse (Parser *p, const char *format, ...) G_GNUC_PRINTF (2, 3);
+static gboolean refuse (Parser *p, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 static gboolean
 refuse (Parser *p, const char *format, ...)
@@ -50,22 +49,28 @@ next (Parser *p)
   gsize n = 0;
   while (is_space (*p->at))
     p->at++;
-  if (*p->at == '\0') {
-    p->type = TOKEN_END;
-  } else if (is_symbol (*p->at)) {
-    p->type = TOKEN_SYMBOL;
-    p->token[n++] = *p->at++;
-    gboolean is_pair = (p->token[0] == '=' || p->token[0] == '!') && *p->at == '=';
-    if (is_pair)
-      p->token[n++] = *p->at++;
-  } else {
-    p->type = TOKEN_WORD;
-    while (*p->at != '\0' && !is_symbol (*p->at) && !is_space (*p->at)) {
-      if (n + 1 == sizeof p->token)
-        return refuse (p, "a word of more than %u bytes", (guint) sizeof p->token - 1);
-      p->token[n++] = *p->at++;
+  if (*p->at == '\0')
+    {
+      p->type = TOKEN_END;
     }
-  }
+  else if (is_symbol (*p->at))
+    {
+      p->type = TOKEN_SYMBOL;
+      p->token[n++] = *p->at++;
+      gboolean is_pair = (p->token[0] == '=' || p->token[0] == '!') && *p->at == '=';
+      if (is_pair)
+        p->token[n++] = *p->at++;
+    }
+  else
+    {
+      p->type = TOKEN_WORD;
+      while (*p->at != '\0' && !is_symbol (*p->at) && !is_space (*p->at))
+        {
+          if (n + 1 == sizeof p->token)
+            return refuse (p, "a word of more than %u bytes", (guint) sizeof p->token - 1);
+          p->token[n++] = *p->at++;
+        }
+    }
   p->token[n] = '\0';
   return TRUE;
 }
@@ -103,24 +108,30 @@ parse_set (Parser *p, const char *key, GPtrArray *values)
     return FALSE;
   if (!is_token (p, "("))
     return refuse (p, "found '%s' expected: '('", p->token);
-  while (TRUE) {
-    if (!next (p))
-      return FALSE;
-    if (p->type == TOKEN_WORD && after_comma) {
-      if (!check_value (p, key, p->token, values->len))
+  while (TRUE)
+    {
+      if (!next (p))
         return FALSE;
-      g_ptr_array_add (values, g_strdup (p->token));
-      after_comma = FALSE;
-    } else if (is_token (p, ",") || is_token (p, ")")) {
-      if (after_comma)
-        g_ptr_array_add (values, g_strdup (""));
-      after_comma = TRUE;
-      if (*p->token == ')')
-        return next (p);
-    } else {
-      return refuse (p, "found '%s', expected: ',' or ')'", p->token);
+      if (p->type == TOKEN_WORD && after_comma)
+        {
+          if (!check_value (p, key, p->token, values->len))
+            return FALSE;
+          g_ptr_array_add (values, g_strdup (p->token));
+          after_comma = FALSE;
+        }
+      else if (is_token (p, ",") || is_token (p, ")"))
+        {
+          if (after_comma)
+            g_ptr_array_add (values, g_strdup (""));
+          after_comma = TRUE;
+          if (*p->token == ')')
+            return next (p);
+        }
+      else
+        {
+          return refuse (p, "found '%s', expected: ',' or ')'", p->token);
+        }
     }
-  }
 }
 
 /* "a=b", "a>1": the value, empty if there is none. */
@@ -148,14 +159,16 @@ parse_operator (Parser *p, CubeSelectorOp *ret_op)
   static const struct {
     const char *text;
     CubeSelectorOp op;
-  } ops[] = { { "=", CUBE_SELECTOR_EQUALS }, { "==", CUBE_SELECTOR_EQUALS }, { "!=", CUBE_SELECTOR_NOT_EQUALS }, { "in", CUBE_SELECTOR_IN },
-              { "notin", CUBE_SELECTOR_NOT_IN }, { ">", CUBE_SELECTOR_GT }, { "<", CUBE_SELECTOR_LT } };
-  for (guint i = 0; i < G_N_ELEMENTS (ops); i++) {
-    if (!is_token (p, ops[i].text))
-      continue;
-    *ret_op = ops[i].op;
-    return TRUE;
-  }
+  } ops[] = { { "=", CUBE_SELECTOR_EQUALS }, { "==", CUBE_SELECTOR_EQUALS },    { "!=", CUBE_SELECTOR_NOT_EQUALS },
+              { "in", CUBE_SELECTOR_IN },    { "notin", CUBE_SELECTOR_NOT_IN }, { ">", CUBE_SELECTOR_GT },
+              { "<", CUBE_SELECTOR_LT } };
+  for (guint i = 0; i < G_N_ELEMENTS (ops); i++)
+    {
+      if (!is_token (p, ops[i].text))
+        continue;
+      *ret_op = ops[i].op;
+      return TRUE;
+    }
   return refuse (p, "found '%s', expected: in, notin, =, ==, !=, gt, lt", p->token);
 }
 
@@ -172,15 +185,18 @@ parse_requirement (Parser *p, CubeSelector *selector)
   g_autofree char *key = g_strdup (p->token);
   if (!check_key (p, key) || !next (p))
     return FALSE;
-  if (is_absent) {
-    op = CUBE_SELECTOR_ABSENT;
-  } else if (p->type != TOKEN_END && !is_token (p, ",")) {
-    if (!parse_operator (p, &op))
-      return FALSE;
-    gboolean is_set = op == CUBE_SELECTOR_IN || op == CUBE_SELECTOR_NOT_IN;
-    if (is_set ? !parse_set (p, key, values) : !parse_single (p, key, op, values))
-      return FALSE;
-  }
+  if (is_absent)
+    {
+      op = CUBE_SELECTOR_ABSENT;
+    }
+  else if (p->type != TOKEN_END && !is_token (p, ","))
+    {
+      if (!parse_operator (p, &op))
+        return FALSE;
+      gboolean is_set = op == CUBE_SELECTOR_IN || op == CUBE_SELECTOR_NOT_IN;
+      if (is_set ? !parse_set (p, key, values) : !parse_single (p, key, op, values))
+        return FALSE;
+    }
   cube_selector_add (selector, cube_requirement_new (g_steal_pointer (&key), op, values));
   return TRUE;
 }
@@ -190,8 +206,8 @@ check_size (const char *text, GError **error)
 {
   if (strlen (text) <= MAX_TEXT && g_utf8_validate (text, -1, NULL))
     return TRUE;
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
-               "unable to parse requirement: a selector must be valid UTF-8 of at most %d bytes", MAX_TEXT);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "unable to parse requirement: a selector must be valid UTF-8 of at most %d bytes",
+               MAX_TEXT);
   return FALSE;
 }
 
@@ -217,22 +233,25 @@ cube_selector_parse_labels (const char *text, GError **error)
   p->error = error;
   if (!next (p))
     return NULL;
-  while (p->type != TOKEN_END) {
-    if (!check_count (selector, error) || !parse_requirement (p, selector))
-      return NULL;
-    if (p->type == TOKEN_END)
-      break;
-    if (!is_token (p, ",")) {
-      refuse (p, "found '%s', expected: ',' or 'end of string'", p->token);
-      return NULL;
+  while (p->type != TOKEN_END)
+    {
+      if (!check_count (selector, error) || !parse_requirement (p, selector))
+        return NULL;
+      if (p->type == TOKEN_END)
+        break;
+      if (!is_token (p, ","))
+        {
+          refuse (p, "found '%s', expected: ',' or 'end of string'", p->token);
+          return NULL;
+        }
+      if (!next (p))
+        return NULL;
+      if (p->type == TOKEN_END)
+        {
+          refuse (p, "found '', expected: identifier after ','");
+          return NULL;
+        }
     }
-    if (!next (p))
-      return NULL;
-    if (p->type == TOKEN_END) {
-      refuse (p, "found '', expected: identifier after ','");
-      return NULL;
-    }
-  }
   cube_selector_sort (selector);
   return g_steal_pointer (&selector);
 }
@@ -244,22 +263,28 @@ static char *
 unescape (const char *text, gsize length, GError **error)
 {
   GString *out = g_string_sized_new (length);
-  for (gsize i = 0; i < length; i++) {
-    if (text[i] == '\\') {
-      i++;
-      if (i == length || strchr ("\\,=", text[i]) == NULL) {
-        g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "invalid field selector: invalid escape sequence in %.*s", (int) length, text);
-        g_string_free (out, TRUE);
-        return NULL;
-      }
-    } else if (text[i] == ',' || text[i] == '=') {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
-                   "invalid field selector: unescaped character in field selector value %.*s: %c", (int) length, text, text[i]);
-      g_string_free (out, TRUE);
-      return NULL;
+  for (gsize i = 0; i < length; i++)
+    {
+      if (text[i] == '\\')
+        {
+          i++;
+          if (i == length || strchr ("\\,=", text[i]) == NULL)
+            {
+              g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "invalid field selector: invalid escape sequence in %.*s",
+                           (int) length, text);
+              g_string_free (out, TRUE);
+              return NULL;
+            }
+        }
+      else if (text[i] == ',' || text[i] == '=')
+        {
+          g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                       "invalid field selector: unescaped character in field selector value %.*s: %c", (int) length, text, text[i]);
+          g_string_free (out, TRUE);
+          return NULL;
+        }
+      g_string_append_c (out, text[i]);
     }
-    g_string_append_c (out, text[i]);
-  }
   return g_string_free (out, FALSE);
 }
 
@@ -280,11 +305,12 @@ parse_term (CubeSelector *selector, const char *term, gsize length, GError **err
   gsize at = 0, skip = 1;
   while (at < length && term[at] != '=' && !(term[at] == '!' && at + 1 < length && term[at + 1] == '='))
     at++;
-  if (at >= length) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "invalid selector: '%.*s'; can't understand '%.*s'", (int) length, term,
-                 (int) length, term);
-    return FALSE;
-  }
+  if (at >= length)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "invalid selector: '%.*s'; can't understand '%.*s'", (int) length, term,
+                   (int) length, term);
+      return FALSE;
+    }
   if (term[at] == '!')
     op = CUBE_SELECTOR_NOT_EQUALS;
   if (term[at] == '!' || (at + 1 < length && term[at + 1] == '='))
@@ -307,13 +333,14 @@ cube_selector_parse_fields (const char *text, GError **error)
     return g_steal_pointer (&selector);
   if (!check_size (text, error))
     return NULL;
-  while (*text != '\0') {
-    gsize length = term_length (text);
-    if (length > 0 && (!check_count (selector, error) || !parse_term (selector, text, length, error)))
-      return NULL;
-    text += length;
-    text += *text == ',';
-  }
+  while (*text != '\0')
+    {
+      gsize length = term_length (text);
+      if (length > 0 && (!check_count (selector, error) || !parse_term (selector, text, length, error)))
+        return NULL;
+      text += length;
+      text += *text == ',';
+    }
   cube_selector_sort (selector);
   return g_steal_pointer (&selector);
 }

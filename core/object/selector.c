@@ -60,11 +60,12 @@ cube_requirement_new (char *key, CubeSelectorOp op, GPtrArray *values)
   if (values == NULL)
     return requirement;
   g_ptr_array_sort (values, compare_text);
-  for (guint i = 0; i < n; i++) {
-    char *text = values->pdata[i];
-    if (kept == 0 || strcmp (requirement->values[kept - 1], text) != 0)
-      requirement->values[kept++] = g_strdup (text);
-  }
+  for (guint i = 0; i < n; i++)
+    {
+      char *text = values->pdata[i];
+      if (kept == 0 || strcmp (requirement->values[kept - 1], text) != 0)
+        requirement->values[kept++] = g_strdup (text);
+    }
   requirement->n_values = kept;
   if (op == CUBE_SELECTOR_GT || op == CUBE_SELECTOR_LT)
     requirement->number = g_ascii_strtoll (requirement->values[0], NULL, 10);
@@ -116,8 +117,7 @@ cube_selector_from_map (CubeView map)
   return selector;
 }
 
-static gboolean
-bad (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
+static gboolean bad (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 static gboolean
 bad (GError **error, const char *format, ...)
@@ -151,7 +151,10 @@ add_expression (CubeSelector *selector, CubeView expression, GError **error)
   static const struct {
     const char *name;
     CubeSelectorOp op;
-  } ops[] = { { "In", CUBE_SELECTOR_IN }, { "NotIn", CUBE_SELECTOR_NOT_IN }, { "Exists", CUBE_SELECTOR_EXISTS }, { "DoesNotExist", CUBE_SELECTOR_ABSENT } };
+  } ops[] = { { "In", CUBE_SELECTOR_IN },
+              { "NotIn", CUBE_SELECTOR_NOT_IN },
+              { "Exists", CUBE_SELECTOR_EXISTS },
+              { "DoesNotExist", CUBE_SELECTOR_ABSENT } };
   const char *key = cube_view_string_or (cube_view_member (expression, "key"), ""), *problem = cube_name_check_qualified (key);
   const char *op = cube_view_string_or (cube_view_member (expression, "operator"), "");
   CubeView values = cube_view_member (expression, "values"), value;
@@ -164,13 +167,14 @@ add_expression (CubeSelector *selector, CubeView expression, GError **error)
     return bad (error, "\"%s\" is not a valid label selector operator", op);
   if (problem != NULL)
     return bad (error, "key: Invalid value: \"%s\": %s", key, problem);
-  for (cube_iter_init (&iter, values); cube_iter_next (&iter, NULL, &value);) {
-    const char *text = cube_view_string_or (value, "");
-    problem = cube_name_check_label_value (text);
-    if (problem != NULL)
-      return bad (error, "values[%u][%s]: Invalid value: \"%s\": %s", texts->len, key, text, problem);
-    g_ptr_array_add (texts, (gpointer) text);
-  }
+  for (cube_iter_init (&iter, values); cube_iter_next (&iter, NULL, &value);)
+    {
+      const char *text = cube_view_string_or (value, "");
+      problem = cube_name_check_label_value (text);
+      if (problem != NULL)
+        return bad (error, "values[%u][%s]: Invalid value: \"%s\": %s", texts->len, key, text, problem);
+      g_ptr_array_add (texts, (gpointer) text);
+    }
   if (i < 2 && texts->len == 0)
     return bad (error, "values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty");
   if (i >= 2 && texts->len > 0)
@@ -206,16 +210,17 @@ static gboolean
 has_value (const CubeRequirement *requirement, const char *text)
 {
   guint low = 0, high = requirement->n_values;
-  while (low < high) {
-    guint middle = (low + high) / 2;
-    int order = strcmp (requirement->values[middle], text);
-    if (order == 0)
-      return TRUE;
-    if (order < 0)
-      low = middle + 1;
-    else
-      high = middle;
-  }
+  while (low < high)
+    {
+      guint middle = (low + high) / 2;
+      int order = strcmp (requirement->values[middle], text);
+      if (order == 0)
+        return TRUE;
+      if (order < 0)
+        low = middle + 1;
+      else
+        high = middle;
+    }
   return FALSE;
 }
 
@@ -224,22 +229,19 @@ static gboolean
 requirement_matches (const CubeRequirement *requirement, const char *text)
 {
   gint64 number;
-  switch (requirement->op) {
-  case CUBE_SELECTOR_EQUALS:
-  case CUBE_SELECTOR_IN:
-    return text != NULL && has_value (requirement, text);
-  case CUBE_SELECTOR_NOT_EQUALS:
-  case CUBE_SELECTOR_NOT_IN:
-    return text == NULL || !has_value (requirement, text);
-  case CUBE_SELECTOR_EXISTS:
-    return text != NULL;
-  case CUBE_SELECTOR_ABSENT:
-    return text == NULL;
-  default:
-    if (text == NULL || !g_ascii_string_to_signed (text, 10, G_MININT64, G_MAXINT64, &number, NULL))
-      return FALSE;
-    return requirement->op == CUBE_SELECTOR_GT ? number > requirement->number : number < requirement->number;
-  }
+  switch (requirement->op)
+    {
+    case CUBE_SELECTOR_EQUALS:
+    case CUBE_SELECTOR_IN: return text != NULL && has_value (requirement, text);
+    case CUBE_SELECTOR_NOT_EQUALS:
+    case CUBE_SELECTOR_NOT_IN: return text == NULL || !has_value (requirement, text);
+    case CUBE_SELECTOR_EXISTS: return text != NULL;
+    case CUBE_SELECTOR_ABSENT: return text == NULL;
+    default:
+      if (text == NULL || !g_ascii_string_to_signed (text, 10, G_MININT64, G_MAXINT64, &number, NULL))
+        return FALSE;
+      return requirement->op == CUBE_SELECTOR_GT ? number > requirement->number : number < requirement->number;
+    }
 }
 
 gboolean
@@ -263,11 +265,12 @@ matches (const CubeSelector *selector, Lookup lookup, gpointer data)
     return TRUE;
   if (selector->is_nothing)
     return FALSE;
-  for (guint i = 0; i < selector->requirements->len; i++) {
-    const CubeRequirement *requirement = selector->requirements->pdata[i];
-    if (!requirement_matches (requirement, lookup (requirement->key, data)))
-      return FALSE;
-  }
+  for (guint i = 0; i < selector->requirements->len; i++)
+    {
+      const CubeRequirement *requirement = selector->requirements->pdata[i];
+      if (!requirement_matches (requirement, lookup (requirement->key, data)))
+        return FALSE;
+    }
   return TRUE;
 }
 
@@ -320,34 +323,37 @@ cube_selector_matches_fields (const CubeSelector *selector, CubeFieldGetter get,
 gboolean
 cube_selector_visit (const CubeSelector *selector, CubeRequirementVisit visit, gpointer data)
 {
-  for (guint i = 0; selector != NULL && i < selector->requirements->len; i++) {
-    const CubeRequirement *requirement = selector->requirements->pdata[i];
-    if (!visit (requirement->key, op_names[requirement->op], (const char *const *) requirement->values, data))
-      return FALSE;
-  }
+  for (guint i = 0; selector != NULL && i < selector->requirements->len; i++)
+    {
+      const CubeRequirement *requirement = selector->requirements->pdata[i];
+      if (!visit (requirement->key, op_names[requirement->op], (const char *const *) requirement->values, data))
+        return FALSE;
+    }
   return TRUE;
 }
 
 const char *
 cube_selector_requires (const CubeSelector *selector, const char *key)
 {
-  for (guint i = 0; selector != NULL && i < selector->requirements->len; i++) {
-    const CubeRequirement *requirement = selector->requirements->pdata[i];
-    gboolean is_equal = requirement->op == CUBE_SELECTOR_EQUALS || requirement->op == CUBE_SELECTOR_IN;
-    if (is_equal && requirement->n_values == 1 && strcmp (requirement->key, key) == 0)
-      return requirement->values[0];
-  }
+  for (guint i = 0; selector != NULL && i < selector->requirements->len; i++)
+    {
+      const CubeRequirement *requirement = selector->requirements->pdata[i];
+      gboolean is_equal = requirement->op == CUBE_SELECTOR_EQUALS || requirement->op == CUBE_SELECTOR_IN;
+      if (is_equal && requirement->n_values == 1 && strcmp (requirement->key, key) == 0)
+        return requirement->values[0];
+    }
   return NULL;
 }
 
 static void
 append_escaped (GString *out, const char *text)
 {
-  for (; *text != '\0'; text++) {
-    if (*text == '\\' || *text == ',' || *text == '=')
-      g_string_append_c (out, '\\');
-    g_string_append_c (out, *text);
-  }
+  for (; *text != '\0'; text++)
+    {
+      if (*text == '\\' || *text == ',' || *text == '=')
+        g_string_append_c (out, '\\');
+      g_string_append_c (out, *text);
+    }
 }
 
 static void
@@ -358,14 +364,15 @@ append_requirement (GString *out, const CubeRequirement *requirement, gboolean i
     g_string_append_c (out, '!');
   g_string_append (out, requirement->key);
   g_string_append (out, middle[requirement->op]);
-  for (guint i = 0; i < requirement->n_values; i++) {
-    if (i > 0)
-      g_string_append_c (out, ',');
-    if (is_fields)
-      append_escaped (out, requirement->values[i]);
-    else
-      g_string_append (out, requirement->values[i]);
-  }
+  for (guint i = 0; i < requirement->n_values; i++)
+    {
+      if (i > 0)
+        g_string_append_c (out, ',');
+      if (is_fields)
+        append_escaped (out, requirement->values[i]);
+      else
+        g_string_append (out, requirement->values[i]);
+    }
   if (requirement->op == CUBE_SELECTOR_IN || requirement->op == CUBE_SELECTOR_NOT_IN)
     g_string_append_c (out, ')');
 }
@@ -374,10 +381,11 @@ char *
 cube_selector_to_string (const CubeSelector *selector)
 {
   GString *out = g_string_new (NULL);
-  for (guint i = 0; selector != NULL && i < selector->requirements->len; i++) {
-    if (i > 0)
-      g_string_append_c (out, ',');
-    append_requirement (out, selector->requirements->pdata[i], selector->is_fields);
-  }
+  for (guint i = 0; selector != NULL && i < selector->requirements->len; i++)
+    {
+      if (i > 0)
+        g_string_append_c (out, ',');
+      append_requirement (out, selector->requirements->pdata[i], selector->is_fields);
+    }
   return g_string_free (out, FALSE);
 }

@@ -20,10 +20,11 @@ cube_tape_writer_clear (CubeTapeWriter *writer)
 static inline guint64 *
 add_words (CubeTapeWriter *writer, guint n)
 {
-  if (G_UNLIKELY (writer->n_words + n > writer->words_size)) {
-    writer->words_size = MAX (64, writer->words_size * 2);
-    writer->words = g_realloc_n (writer->words, writer->words_size, sizeof (guint64));
-  }
+  if (G_UNLIKELY (writer->n_words + n > writer->words_size))
+    {
+      writer->words_size = MAX (64, writer->words_size * 2);
+      writer->words = g_realloc_n (writer->words, writer->words_size, sizeof (guint64));
+    }
   guint64 *at = writer->words + writer->n_words;
   writer->n_words += n;
   if (G_UNLIKELY (writer->n_words > G_MAXUINT32 - 8))
@@ -55,13 +56,16 @@ cube_tape_bool (CubeTapeWriter *writer, gboolean truth)
 void
 cube_tape_int (CubeTapeWriter *writer, gint64 number)
 {
-  if (cube_int_is_short (number)) {
-    *add_words (writer, 1) = cube_word_int (number);
-  } else {
-    guint64 *words = add_words (writer, 2);
-    words[0] = cube_word_make (CUBE_TAG_LONG, 0, 0);
-    words[1] = (guint64) number;
-  }
+  if (cube_int_is_short (number))
+    {
+      *add_words (writer, 1) = cube_word_int (number);
+    }
+  else
+    {
+      guint64 *words = add_words (writer, 2);
+      words[0] = cube_word_make (CUBE_TAG_LONG, 0, 0);
+      words[1] = (guint64) number;
+    }
   count_value (writer);
 }
 
@@ -78,10 +82,11 @@ char *
 cube_tape_reserve_string (CubeTapeWriter *writer, gsize max_length)
 {
   gsize need = writer->n_bytes + max_length + 5;
-  if (G_UNLIKELY (need > writer->strings_size)) {
-    writer->strings_size = MAX (MAX (256, writer->strings_size * 2), need);
-    writer->strings = g_realloc (writer->strings, writer->strings_size);
-  }
+  if (G_UNLIKELY (need > writer->strings_size))
+    {
+      writer->strings_size = MAX (MAX (256, writer->strings_size * 2), need);
+      writer->strings = g_realloc (writer->strings, writer->strings_size);
+    }
   return writer->strings + writer->n_bytes + 4;
 }
 
@@ -103,10 +108,11 @@ cube_tape_commit_string (CubeTapeWriter *writer, gsize length, gboolean is_key)
 static void
 add_string (CubeTapeWriter *writer, const char *text, gsize length, gboolean is_key)
 {
-  if (G_UNLIKELY (length > G_MAXUINT32 - 16)) {
-    writer->overflow = TRUE;
-    length = 0;
-  }
+  if (G_UNLIKELY (length > G_MAXUINT32 - 16))
+    {
+      writer->overflow = TRUE;
+      length = 0;
+    }
   char *at = cube_tape_reserve_string (writer, length);
   if (length > 0)
     memcpy (at, text, length);
@@ -128,11 +134,12 @@ cube_tape_key (CubeTapeWriter *writer, const char *text, gsize length)
 void
 cube_tape_open (CubeTapeWriter *writer, CubeValueType type)
 {
-  if (writer->depth == writer->open_size) {
-    writer->open_size = MAX (16, writer->open_size * 2);
-    writer->open = g_renew (guint32, writer->open, writer->open_size);
-    writer->counts = g_renew (guint32, writer->counts, writer->open_size);
-  }
+  if (writer->depth == writer->open_size)
+    {
+      writer->open_size = MAX (16, writer->open_size * 2);
+      writer->open = g_renew (guint32, writer->open, writer->open_size);
+      writer->counts = g_renew (guint32, writer->counts, writer->open_size);
+    }
   count_value (writer);
   writer->open[writer->depth] = (guint32) writer->n_words;
   writer->counts[writer->depth] = 0;
@@ -157,33 +164,34 @@ cube_tape_view (CubeTapeWriter *writer, CubeView view)
   gint64 shift = (gint64) writer->n_words - at;
   guint64 *out = NULL;
 
-  for (guint32 i = at; i < end;) {
-    guint64 word = doc->tape[i];
-    guint32 length;
-    const char *text;
-    switch (cube_word_tag (word)) {
-    case CUBE_VALUE_STRING:
-      text = cube_tape_string (doc, i, &length);
-      add_string (writer, text, length, TRUE); /* counts of copied containers are known */
-      i++;
-      break;
-    case CUBE_VALUE_ARRAY:
-    case CUBE_VALUE_OBJECT:
-      *add_words (writer, 1) = cube_word_make (cube_word_tag (word), cube_word_count (word), (guint32) ((gint64) (guint32) word + shift));
-      i++;
-      break;
-    case CUBE_VALUE_DOUBLE:
-    case CUBE_TAG_LONG:
-      out = add_words (writer, 2);
-      out[0] = word;
-      out[1] = doc->tape[i + 1];
-      i += 2;
-      break;
-    default:
-      *add_words (writer, 1) = word;
-      i++;
+  for (guint32 i = at; i < end;)
+    {
+      guint64 word = doc->tape[i];
+      guint32 length;
+      const char *text;
+      switch (cube_word_tag (word))
+        {
+        case CUBE_VALUE_STRING:
+          text = cube_tape_string (doc, i, &length);
+          add_string (writer, text, length, TRUE); /* counts of copied containers are known */
+          i++;
+          break;
+        case CUBE_VALUE_ARRAY:
+        case CUBE_VALUE_OBJECT:
+          *add_words (writer, 1) =
+              cube_word_make (cube_word_tag (word), cube_word_count (word), (guint32) ((gint64) (guint32) word + shift));
+          i++;
+          break;
+        case CUBE_VALUE_DOUBLE:
+        case CUBE_TAG_LONG:
+          out = add_words (writer, 2);
+          out[0] = word;
+          out[1] = doc->tape[i + 1];
+          i += 2;
+          break;
+        default: *add_words (writer, 1) = word; i++;
+        }
     }
-  }
   count_value (writer);
 }
 
@@ -191,15 +199,16 @@ CubeValue *
 cube_tape_writer_end (CubeTapeWriter *writer)
 {
   CubeValue *value = NULL;
-  if (!writer->overflow && writer->n_words > 0 && writer->depth == 0) {
-    value = g_malloc (sizeof *value + writer->n_words * sizeof (guint64) + writer->n_bytes);
-    g_atomic_ref_count_init (&value->refs);
-    value->n_words = (guint32) writer->n_words;
-    value->n_bytes = (guint32) writer->n_bytes;
-    memcpy (value->tape, writer->words, writer->n_words * sizeof (guint64));
-    if (writer->n_bytes > 0)
-      memcpy ((char *) (value->tape + value->n_words), writer->strings, writer->n_bytes);
-  }
+  if (!writer->overflow && writer->n_words > 0 && writer->depth == 0)
+    {
+      value = g_malloc (sizeof *value + writer->n_words * sizeof (guint64) + writer->n_bytes);
+      g_atomic_ref_count_init (&value->refs);
+      value->n_words = (guint32) writer->n_words;
+      value->n_bytes = (guint32) writer->n_bytes;
+      memcpy (value->tape, writer->words, writer->n_words * sizeof (guint64));
+      if (writer->n_bytes > 0)
+        memcpy ((char *) (value->tape + value->n_words), writer->strings, writer->n_bytes);
+    }
   cube_tape_writer_clear (writer);
   return value;
 }

@@ -35,11 +35,12 @@ static gboolean
 read_digits (const char **at, guint n, guint *ret_number)
 {
   guint number = 0;
-  for (guint i = 0; i < n; i++) {
-    if (!g_ascii_isdigit ((*at)[i]))
-      return FALSE;
-    number = number * 10 + (guint) ((*at)[i] - '0');
-  }
+  for (guint i = 0; i < n; i++)
+    {
+      if (!g_ascii_isdigit ((*at)[i]))
+        return FALSE;
+      number = number * 10 + (guint) ((*at)[i] - '0');
+    }
   *at += n;
   *ret_number = number;
   return TRUE;
@@ -83,21 +84,26 @@ cube_time_parse (const char *rfc3339, gint64 *ret_us)
   guint year, month, day, hour, minute, second, zone_hour = 0, zone_minute = 0;
   gint64 us = 0, sign = 0;
   const char *at = rfc3339;
-  if (at == NULL || !read_field (&at, 4, 0, 9999, '\0', &year) || !read_field (&at, 2, 1, 12, '-', &month) ||
-      !read_field (&at, 2, 1, 31, '-', &day) || !read_field (&at, 2, 0, 23, 'T', &hour) || !read_field (&at, 2, 0, 59, ':', &minute) ||
-      !read_field (&at, 2, 0, 59, ':', &second))
+  if (at == NULL || !read_field (&at, 4, 0, 9999, '\0', &year) || !read_field (&at, 2, 1, 12, '-', &month)
+      || !read_field (&at, 2, 1, 31, '-', &day) || !read_field (&at, 2, 0, 23, 'T', &hour) || !read_field (&at, 2, 0, 59, ':', &minute)
+      || !read_field (&at, 2, 0, 59, ':', &second))
     return FALSE;
   if (day > days_in_month (year, month) || !read_fraction (&at, &us))
     return FALSE;
-  if (*at == 'Z') {
-    at++;
-  } else if (*at == '+' || *at == '-') {
-    sign = *at++ == '-' ? -1 : 1;
-    if (!read_field (&at, 2, 0, 23, '\0', &zone_hour) || !read_field (&at, 2, 0, 59, ':', &zone_minute))
+  if (*at == 'Z')
+    {
+      at++;
+    }
+  else if (*at == '+' || *at == '-')
+    {
+      sign = *at++ == '-' ? -1 : 1;
+      if (!read_field (&at, 2, 0, 23, '\0', &zone_hour) || !read_field (&at, 2, 0, 59, ':', &zone_minute))
+        return FALSE;
+    }
+  else
+    {
       return FALSE;
-  } else {
-    return FALSE;
-  }
+    }
   if (*at != '\0')
     return FALSE;
   gint64 seconds = days_from_civil (year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
@@ -111,15 +117,17 @@ format_time (gint64 us, gboolean is_micro, char *text, gsize size)
 {
   gint64 seconds = us / US_PER_S, rest = us % US_PER_S, year;
   guint month, day;
-  if (rest < 0) {
-    rest += US_PER_S;
-    seconds--;
-  }
+  if (rest < 0)
+    {
+      rest += US_PER_S;
+      seconds--;
+    }
   gint64 days = seconds / 86400, of_day = seconds % 86400;
-  if (of_day < 0) {
-    of_day += 86400;
-    days--;
-  }
+  if (of_day < 0)
+    {
+      of_day += 86400;
+      days--;
+    }
   civil_from_days (days, &year, &month, &day);
   year = CLAMP (year, 0, 9999);
   int n = g_snprintf (text, size, "%04d-%02u-%02uT%02d:%02d:%02d", (int) year, month, day, (int) (of_day / 3600), (int) (of_day / 60 % 60),
@@ -150,15 +158,16 @@ read_unit (const char **at, gint64 *ret_ns)
   static const struct {
     const char *name;
     gint64 ns;
-  } units[] = { { "ns", 1 },        { "us", 1000 },          { "µs", 1000 },           { "μs", 1000 },
-                { "ms", 1000000 },  { "s", NS_PER_S },       { "m", 60 * NS_PER_S },   { "h", 3600 * NS_PER_S } };
-  for (guint i = 0; i < G_N_ELEMENTS (units); i++) {
-    if (!g_str_has_prefix (*at, units[i].name))
-      continue;
-    *at += strlen (units[i].name);
-    *ret_ns = units[i].ns;
-    return TRUE;
-  }
+  } units[] = { { "ns", 1 },       { "us", 1000 },    { "µs", 1000 },         { "μs", 1000 },
+                { "ms", 1000000 }, { "s", NS_PER_S }, { "m", 60 * NS_PER_S }, { "h", 3600 * NS_PER_S } };
+  for (guint i = 0; i < G_N_ELEMENTS (units); i++)
+    {
+      if (!g_str_has_prefix (*at, units[i].name))
+        continue;
+      *at += strlen (units[i].name);
+      *ret_ns = units[i].ns;
+      return TRUE;
+    }
   return FALSE;
 }
 
@@ -171,17 +180,20 @@ read_part (const char **at, guint64 *total)
   gint64 unit;
   const char *start = *at;
   guint n = 0;
-  for (; g_ascii_isdigit (**at); (*at)++, n++) {
-    if (whole > (G_GUINT64_CONSTANT (1) << 63) / 10)
-      return FALSE;
-    whole = whole * 10 + (guint64) (**at - '0');
-  }
-  if (**at == '.') {
-    for ((*at)++; g_ascii_isdigit (**at); (*at)++, n++) {
-      fraction = scale < 1e17 ? fraction * 10 + (**at - '0') : fraction;
-      scale = scale < 1e17 ? scale * 10 : scale;
+  for (; g_ascii_isdigit (**at); (*at)++, n++)
+    {
+      if (whole > (G_GUINT64_CONSTANT (1) << 63) / 10)
+        return FALSE;
+      whole = whole * 10 + (guint64) (**at - '0');
     }
-  }
+  if (**at == '.')
+    {
+      for ((*at)++; g_ascii_isdigit (**at); (*at)++, n++)
+        {
+          fraction = scale < 1e17 ? fraction * 10 + (**at - '0') : fraction;
+          scale = scale < 1e17 ? scale * 10 : scale;
+        }
+    }
   if (n == 0 || *at == start || !read_unit (at, &unit))
     return FALSE;
   if (whole > (G_GUINT64_CONSTANT (1) << 63) / (guint64) unit)
@@ -203,10 +215,11 @@ cube_duration_parse (const char *text, gint64 *ret_ns)
   gboolean is_negative = *at == '-';
   if (*at == '-' || *at == '+')
     at++;
-  if (g_str_equal (at, "0")) {
-    *ret_ns = 0;
-    return TRUE;
-  }
+  if (g_str_equal (at, "0"))
+    {
+      *ret_ns = 0;
+      return TRUE;
+    }
   if (*at == '\0')
     return FALSE;
   while (*at != '\0')
@@ -214,7 +227,7 @@ cube_duration_parse (const char *text, gint64 *ret_ns)
       return FALSE;
   if (total > (guint64) G_MAXINT64 && !(is_negative && total == (G_GUINT64_CONSTANT (1) << 63)))
     return FALSE;
-  *ret_ns = is_negative ? (gint64) - total : (gint64) total;
+  *ret_ns = is_negative ? (gint64) -total : (gint64) total;
   return TRUE;
 }
 
@@ -247,22 +260,31 @@ cube_duration_format (gint64 ns, char ret_text[40])
   guint64 rest = ns < 0 ? -(guint64) ns : (guint64) ns;
   if (ns < 0)
     *out++ = '-';
-  if (rest == 0) {
-    strcpy (out, "0s");
-  } else if (rest < 1000) {
-    strcpy (append_decimal (out, rest, 0), "ns");
-  } else if (rest < 1000000) {
-    strcpy (append_decimal (out, rest, 3), "µs");
-  } else if (rest < (guint64) NS_PER_S) {
-    strcpy (append_decimal (out, rest, 6), "ms");
-  } else {
-    guint64 minutes = rest / (guint64) (60 * NS_PER_S);
-    if (minutes >= 60)
-      out += g_snprintf (out, 24, "%" G_GUINT64_FORMAT "h", minutes / 60);
-    if (minutes > 0)
-      out += g_snprintf (out, 24, "%" G_GUINT64_FORMAT "m", minutes % 60);
-    strcpy (append_decimal (out, rest % (guint64) (60 * NS_PER_S), 9), "s");
-  }
+  if (rest == 0)
+    {
+      strcpy (out, "0s");
+    }
+  else if (rest < 1000)
+    {
+      strcpy (append_decimal (out, rest, 0), "ns");
+    }
+  else if (rest < 1000000)
+    {
+      strcpy (append_decimal (out, rest, 3), "µs");
+    }
+  else if (rest < (guint64) NS_PER_S)
+    {
+      strcpy (append_decimal (out, rest, 6), "ms");
+    }
+  else
+    {
+      guint64 minutes = rest / (guint64) (60 * NS_PER_S);
+      if (minutes >= 60)
+        out += g_snprintf (out, 24, "%" G_GUINT64_FORMAT "h", minutes / 60);
+      if (minutes > 0)
+        out += g_snprintf (out, 24, "%" G_GUINT64_FORMAT "m", minutes % 60);
+      strcpy (append_decimal (out, rest % (guint64) (60 * NS_PER_S), 9), "s");
+    }
 }
 
 /* "<first><a>" or, when the second is not 0, "<first><a><second><b>". */

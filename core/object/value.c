@@ -56,25 +56,18 @@ cube_view_type (CubeView view)
 const char *
 cube_value_type_name (CubeValueType type)
 {
-  switch (type) {
-  case CUBE_VALUE_NULL:
-    return "null";
-  case CUBE_VALUE_BOOL:
-    return "boolean";
-  case CUBE_VALUE_INT:
-    return "integer";
-  case CUBE_VALUE_DOUBLE:
-    return "number";
-  case CUBE_VALUE_STRING:
-    return "string";
-  case CUBE_VALUE_ARRAY:
-    return "array";
-  case CUBE_VALUE_OBJECT:
-    return "object";
-  case CUBE_VALUE_NONE:
-  default:
-    return "none";
-  }
+  switch (type)
+    {
+    case CUBE_VALUE_NULL: return "null";
+    case CUBE_VALUE_BOOL: return "boolean";
+    case CUBE_VALUE_INT: return "integer";
+    case CUBE_VALUE_DOUBLE: return "number";
+    case CUBE_VALUE_STRING: return "string";
+    case CUBE_VALUE_ARRAY: return "array";
+    case CUBE_VALUE_OBJECT: return "object";
+    case CUBE_VALUE_NONE:
+    default: return "none";
+    }
 }
 
 gboolean
@@ -100,33 +93,30 @@ cube_view_int (CubeView view, gint64 fallback)
   if (view.doc == NULL)
     return fallback;
   guint64 word = view.doc->tape[view.at];
-  switch (cube_word_tag (word)) {
-  case CUBE_VALUE_INT:
-    return cube_word_get_int (word);
-  case CUBE_TAG_LONG:
-    return (gint64) view.doc->tape[view.at + 1];
-  case CUBE_VALUE_DOUBLE: {
-    double number = tape_double (view);
-    if (number >= -9223372036854775808.0 && number < 9223372036854775808.0 && number == trunc (number))
-      return (gint64) number;
-    return fallback;
-  }
-  default:
-    return fallback;
-  }
+  switch (cube_word_tag (word))
+    {
+    case CUBE_VALUE_INT: return cube_word_get_int (word);
+    case CUBE_TAG_LONG: return (gint64) view.doc->tape[view.at + 1];
+    case CUBE_VALUE_DOUBLE:
+      {
+        double number = tape_double (view);
+        if (number >= -9223372036854775808.0 && number < 9223372036854775808.0 && number == trunc (number))
+          return (gint64) number;
+        return fallback;
+      }
+    default: return fallback;
+    }
 }
 
 double
 cube_view_double (CubeView view, double fallback)
 {
-  switch (cube_view_type (view)) {
-  case CUBE_VALUE_INT:
-    return (double) cube_view_int (view, 0);
-  case CUBE_VALUE_DOUBLE:
-    return tape_double (view);
-  default:
-    return fallback;
-  }
+  switch (cube_view_type (view))
+    {
+    case CUBE_VALUE_INT: return (double) cube_view_int (view, 0);
+    case CUBE_VALUE_DOUBLE: return tape_double (view);
+    default: return fallback;
+    }
 }
 
 const char *
@@ -178,10 +168,11 @@ cube_view_length (CubeView view)
     return count;
   gboolean is_object = cube_word_tag (word) == CUBE_VALUE_OBJECT;
   count = 0;
-  for (guint32 at = view.at + 1; at < (guint32) word; at = cube_tape_next (view.doc, at)) {
-    at += is_object ? 1 : 0;
-    count++;
-  }
+  for (guint32 at = view.at + 1; at < (guint32) word; at = cube_tape_next (view.doc, at))
+    {
+      at += is_object ? 1 : 0;
+      count++;
+    }
   return count;
 }
 
@@ -195,18 +186,20 @@ find_member (CubeView object, const char *key, gsize key_length)
   const char *strings = cube_tape_strings (doc);
   guint32 end = (guint32) doc->tape[object.at];
   guint64 want = cube_word_make (CUBE_VALUE_STRING, (guint) MIN (key_length, CUBE_TAPE_MAX_COUNT), 0) >> 32;
-  for (guint32 at = object.at + 1; at < end; at = cube_tape_next (doc, at + 1)) {
-    guint64 word = doc->tape[at];
-    if (word >> 32 != want)
-      continue;
-    const char *record = strings + (guint32) word;
-    guint32 length;
-    memcpy (&length, record, 4);
-    if (length == key_length && memcmp (record + 4, key, key_length) == 0) {
-      found.doc = doc;
-      found.at = at + 1;
+  for (guint32 at = object.at + 1; at < end; at = cube_tape_next (doc, at + 1))
+    {
+      guint64 word = doc->tape[at];
+      if (word >> 32 != want)
+        continue;
+      const char *record = strings + (guint32) word;
+      guint32 length;
+      memcpy (&length, record, 4);
+      if (length == key_length && memcmp (record + 4, key, key_length) == 0)
+        {
+          found.doc = doc;
+          found.at = at + 1;
+        }
     }
-  }
   return found;
 }
 
@@ -243,22 +236,28 @@ cube_view_path (CubeView view, const char *const *keys)
 CubeView
 cube_view_dotted (CubeView view, const char *path)
 {
-  while (*path != '\0' && view.doc != NULL) {
-    if (*path == '.') {
-      path++;
-    } else if (*path == '[') {
-      char *end = NULL;
-      guint64 index = g_ascii_strtoull (path + 1, &end, 10);
-      if (end == path + 1 || *end != ']' || index > G_MAXUINT)
-        return cube_view_none ();
-      view = cube_view_element (view, (guint) index);
-      path = end + 1;
-    } else {
-      gsize length = strcspn (path, ".[");
-      view = find_member (view, path, length);
-      path += length;
+  while (*path != '\0' && view.doc != NULL)
+    {
+      if (*path == '.')
+        {
+          path++;
+        }
+      else if (*path == '[')
+        {
+          char *end = NULL;
+          guint64 index = g_ascii_strtoull (path + 1, &end, 10);
+          if (end == path + 1 || *end != ']' || index > G_MAXUINT)
+            return cube_view_none ();
+          view = cube_view_element (view, (guint) index);
+          path = end + 1;
+        }
+      else
+        {
+          gsize length = strcspn (path, ".[");
+          view = find_member (view, path, length);
+          path += length;
+        }
     }
-  }
   return view;
 }
 
@@ -267,12 +266,15 @@ cube_iter_init (CubeIter *iter, CubeView container)
 {
   iter->container = container;
   iter->index = 0;
-  if (is_container (container)) {
-    iter->at = container.at + 1;
-    iter->end = (guint32) container.doc->tape[container.at];
-  } else {
-    iter->at = iter->end = 0;
-  }
+  if (is_container (container))
+    {
+      iter->at = container.at + 1;
+      iter->end = (guint32) container.doc->tape[container.at];
+    }
+  else
+    {
+      iter->at = iter->end = 0;
+    }
 }
 
 gboolean
@@ -287,10 +289,11 @@ cube_iter_next_full (CubeIter *iter, const char **ret_key, guint32 *ret_key_leng
     key = cube_tape_string (doc, iter->at++, ret_key_length);
   if (ret_key != NULL)
     *ret_key = key;
-  if (ret_value != NULL) {
-    ret_value->doc = doc;
-    ret_value->at = iter->at;
-  }
+  if (ret_value != NULL)
+    {
+      ret_value->doc = doc;
+      ret_value->at = iter->at;
+    }
   iter->at = cube_tape_next (doc, iter->at);
   iter->index++;
   return TRUE;

@@ -32,8 +32,7 @@ reader_clear (Reader *r)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Reader, reader_clear)
 
-static gboolean
-refuse_at (Reader *r, const yaml_mark_t *mark, const char *format, ...) G_GNUC_PRINTF (3, 4);
+static gboolean refuse_at (Reader *r, const yaml_mark_t *mark, const char *format, ...) G_GNUC_PRINTF (3, 4);
 
 static gboolean
 refuse_at (Reader *r, const yaml_mark_t *mark, const char *format, ...)
@@ -42,7 +41,8 @@ refuse_at (Reader *r, const yaml_mark_t *mark, const char *format, ...)
   va_start (args, format);
   g_autofree char *problem = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error (r->error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "invalid YAML at line %zu, column %zu: %s", mark->line + 1, mark->column + 1, problem);
+  g_set_error (r->error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "invalid YAML at line %zu, column %zu: %s", mark->line + 1, mark->column + 1,
+               problem);
   return FALSE;
 }
 
@@ -54,14 +54,15 @@ next_event (Reader *r)
   if (r->has_event)
     yaml_event_delete (&r->event);
   r->has_event = FALSE;
-  if (!yaml_parser_parse (&r->parser, &r->event)) {
-    const char *problem = r->parser.problem != NULL ? r->parser.problem : "out of memory";
-    if (r->parser.error == YAML_READER_ERROR)
-      g_set_error (r->error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "invalid YAML at byte %zu: %s", r->parser.problem_offset, problem);
-    else
-      refuse_at (r, &r->parser.problem_mark, "%s", problem);
-    return FALSE;
-  }
+  if (!yaml_parser_parse (&r->parser, &r->event))
+    {
+      const char *problem = r->parser.problem != NULL ? r->parser.problem : "out of memory";
+      if (r->parser.error == YAML_READER_ERROR)
+        g_set_error (r->error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "invalid YAML at byte %zu: %s", r->parser.problem_offset, problem);
+      else
+        refuse_at (r, &r->parser.problem_mark, "%s", problem);
+      return FALSE;
+    }
   r->has_event = TRUE;
   return TRUE;
 }
@@ -139,14 +140,15 @@ apply_tag (Reader *r, CubeYamlScalar *scalar)
   if (tag == NULL || g_str_equal (tag, "!") || g_str_equal (tag, YAML_STR_TAG))
     return TRUE;
   cube_yaml_resolve ((const char *) r->event.data.scalar.value, r->event.data.scalar.length, scalar);
-  if (g_str_equal (tag, YAML_FLOAT_TAG) && scalar->type == CUBE_VALUE_INT) {
-    scalar->type = CUBE_VALUE_DOUBLE;
-    scalar->real = (double) scalar->integer;
-  }
-  gboolean fits = (g_str_equal (tag, YAML_INT_TAG) && scalar->type == CUBE_VALUE_INT) ||
-                  (g_str_equal (tag, YAML_FLOAT_TAG) && scalar->type == CUBE_VALUE_DOUBLE) ||
-                  (g_str_equal (tag, YAML_BOOL_TAG) && scalar->type == CUBE_VALUE_BOOL) ||
-                  (g_str_equal (tag, YAML_NULL_TAG) && scalar->type == CUBE_VALUE_NULL);
+  if (g_str_equal (tag, YAML_FLOAT_TAG) && scalar->type == CUBE_VALUE_INT)
+    {
+      scalar->type = CUBE_VALUE_DOUBLE;
+      scalar->real = (double) scalar->integer;
+    }
+  gboolean fits = (g_str_equal (tag, YAML_INT_TAG) && scalar->type == CUBE_VALUE_INT)
+                  || (g_str_equal (tag, YAML_FLOAT_TAG) && scalar->type == CUBE_VALUE_DOUBLE)
+                  || (g_str_equal (tag, YAML_BOOL_TAG) && scalar->type == CUBE_VALUE_BOOL)
+                  || (g_str_equal (tag, YAML_NULL_TAG) && scalar->type == CUBE_VALUE_NULL);
   return fits ? TRUE : refuse (r, "cannot read \"%s\" as %s", (const char *) r->event.data.scalar.value, tag);
 }
 
@@ -156,24 +158,18 @@ add_key (Reader *r, const CubeYamlScalar *scalar)
 {
   char text[40];
   *innermost (r) = 2;
-  switch (scalar->type) {
-  case CUBE_VALUE_NULL:
-    return refuse (r, "a mapping key must not be null");
-  case CUBE_VALUE_BOOL:
-    strcpy (text, scalar->truth ? "true" : "false");
-    break;
-  case CUBE_VALUE_INT:
-    g_snprintf (text, sizeof text, "%" G_GINT64_FORMAT, scalar->integer);
-    break;
-  case CUBE_VALUE_DOUBLE:
-    cube_double_to_text (scalar->real, text);
-    break;
-  default:
-    if (r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && strcmp ((const char *) r->event.data.scalar.value, "<<") == 0)
-      return refuse (r, "merge keys are not supported");
-    cube_tape_key (&r->writer, (const char *) r->event.data.scalar.value, r->event.data.scalar.length);
-    return TRUE;
-  }
+  switch (scalar->type)
+    {
+    case CUBE_VALUE_NULL: return refuse (r, "a mapping key must not be null");
+    case CUBE_VALUE_BOOL: strcpy (text, scalar->truth ? "true" : "false"); break;
+    case CUBE_VALUE_INT: g_snprintf (text, sizeof text, "%" G_GINT64_FORMAT, scalar->integer); break;
+    case CUBE_VALUE_DOUBLE: cube_double_to_text (scalar->real, text); break;
+    default:
+      if (r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && strcmp ((const char *) r->event.data.scalar.value, "<<") == 0)
+        return refuse (r, "merge keys are not supported");
+      cube_tape_key (&r->writer, (const char *) r->event.data.scalar.value, r->event.data.scalar.length);
+      return TRUE;
+    }
   cube_tape_key (&r->writer, text, strlen (text));
   return TRUE;
 }
@@ -193,32 +189,25 @@ add_scalar (Reader *r)
   if (!begin_node (r))
     return FALSE;
   r->is_empty = state == NULL && scalar.type == CUBE_VALUE_NULL && r->event.data.scalar.length == 0;
-  switch (scalar.type) {
-  case CUBE_VALUE_NULL:
-    cube_tape_null (&r->writer);
-    break;
-  case CUBE_VALUE_BOOL:
-    cube_tape_bool (&r->writer, scalar.truth);
-    break;
-  case CUBE_VALUE_INT:
-    cube_tape_int (&r->writer, scalar.integer);
-    break;
-  case CUBE_VALUE_DOUBLE:
-    cube_tape_double (&r->writer, scalar.real);
-    break;
-  default:
-    cube_tape_string_value (&r->writer, (const char *) r->event.data.scalar.value, r->event.data.scalar.length);
-  }
+  switch (scalar.type)
+    {
+    case CUBE_VALUE_NULL: cube_tape_null (&r->writer); break;
+    case CUBE_VALUE_BOOL: cube_tape_bool (&r->writer, scalar.truth); break;
+    case CUBE_VALUE_INT: cube_tape_int (&r->writer, scalar.integer); break;
+    case CUBE_VALUE_DOUBLE: cube_tape_double (&r->writer, scalar.real); break;
+    default: cube_tape_string_value (&r->writer, (const char *) r->event.data.scalar.value, r->event.data.scalar.length);
+    }
   return TRUE;
 }
 
 static gboolean
 end_document (Reader *r)
 {
-  if (r->is_empty) {
-    cube_tape_writer_clear (&r->writer);
-    return TRUE;
-  }
+  if (r->is_empty)
+    {
+      cube_tape_writer_clear (&r->writer);
+      return TRUE;
+    }
   CubeValue *value = cube_tape_writer_end (&r->writer);
   if (value == NULL)
     return refuse (r, "document is too large");
@@ -229,26 +218,18 @@ end_document (Reader *r)
 static gboolean
 handle_event (Reader *r)
 {
-  switch (r->event.type) {
-  case YAML_DOCUMENT_START_EVENT:
-    r->is_empty = TRUE;
-    return TRUE;
-  case YAML_DOCUMENT_END_EVENT:
-    return end_document (r);
-  case YAML_MAPPING_START_EVENT:
-    return open_container (r, CUBE_VALUE_OBJECT, r->event.data.mapping_start.tag);
-  case YAML_SEQUENCE_START_EVENT:
-    return open_container (r, CUBE_VALUE_ARRAY, r->event.data.sequence_start.tag);
-  case YAML_MAPPING_END_EVENT:
-  case YAML_SEQUENCE_END_EVENT:
-    return close_container (r);
-  case YAML_SCALAR_EVENT:
-    return add_scalar (r);
-  case YAML_ALIAS_EVENT:
-    return refuse (r, "aliases are not supported (*%s)", (const char *) r->event.data.alias.anchor);
-  default:
-    return TRUE;
-  }
+  switch (r->event.type)
+    {
+    case YAML_DOCUMENT_START_EVENT: r->is_empty = TRUE; return TRUE;
+    case YAML_DOCUMENT_END_EVENT: return end_document (r);
+    case YAML_MAPPING_START_EVENT: return open_container (r, CUBE_VALUE_OBJECT, r->event.data.mapping_start.tag);
+    case YAML_SEQUENCE_START_EVENT: return open_container (r, CUBE_VALUE_ARRAY, r->event.data.sequence_start.tag);
+    case YAML_MAPPING_END_EVENT:
+    case YAML_SEQUENCE_END_EVENT: return close_container (r);
+    case YAML_SCALAR_EVENT: return add_scalar (r);
+    case YAML_ALIAS_EVENT: return refuse (r, "aliases are not supported (*%s)", (const char *) r->event.data.alias.anchor);
+    default: return TRUE;
+    }
 }
 
 GPtrArray *
@@ -259,16 +240,19 @@ cube_values_from_yaml (const char *data, gssize length, const CubeParseLimits *l
   g_auto (Reader) r = { .limits = cube_parse_limits (limits), .error = error, .wants_key = g_byte_array_new () };
   yaml_parser_initialize (&r.parser);
   r.documents = g_ptr_array_new_with_free_func ((GDestroyNotify) cube_value_unref);
-  if (size > r.limits.max_bytes) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "YAML text of %" G_GSIZE_FORMAT " bytes exceeds the limit of %" G_GSIZE_FORMAT " bytes", size,
-                 r.limits.max_bytes);
-    return NULL;
-  }
+  if (size > r.limits.max_bytes)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                   "YAML text of %" G_GSIZE_FORMAT " bytes exceeds the limit of %" G_GSIZE_FORMAT " bytes", size, r.limits.max_bytes);
+      return NULL;
+    }
   yaml_parser_set_encoding (&r.parser, YAML_UTF8_ENCODING);
   yaml_parser_set_input_string (&r.parser, (const unsigned char *) (data != NULL ? data : ""), size);
-  do {
-    if (!next_event (&r) || !handle_event (&r))
-      return NULL;
-  } while (r.event.type != YAML_STREAM_END_EVENT);
+  do
+    {
+      if (!next_event (&r) || !handle_event (&r))
+        return NULL;
+    }
+  while (r.event.type != YAML_STREAM_END_EVENT);
   return g_steal_pointer (&r.documents);
 }

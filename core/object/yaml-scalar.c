@@ -18,18 +18,26 @@ resolve_word (const char *text, CubeYamlScalar *scalar)
   static const char *const nulls[] = { "", "~", "null", "Null", "NULL", NULL };
   static const char *const truths[] = { "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", NULL };
   static const char *const lies[] = { "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", NULL };
-  static const char *const infinities[] = { ".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", NULL };
-  if (is_one_of (text, nulls)) {
-    scalar->type = CUBE_VALUE_NULL;
-  } else if (is_one_of (text, truths) || is_one_of (text, lies)) {
-    scalar->type = CUBE_VALUE_BOOL;
-    scalar->truth = is_one_of (text, truths);
-  } else if (is_one_of (text, infinities)) {
-    scalar->type = CUBE_VALUE_DOUBLE;
-    scalar->is_infinite = TRUE;
-  } else {
-    return FALSE;
-  }
+  static const char *const infinities[] = { ".nan",  ".NaN",  ".NAN",  ".inf",  ".Inf",  ".INF", "+.inf",
+                                            "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", NULL };
+  if (is_one_of (text, nulls))
+    {
+      scalar->type = CUBE_VALUE_NULL;
+    }
+  else if (is_one_of (text, truths) || is_one_of (text, lies))
+    {
+      scalar->type = CUBE_VALUE_BOOL;
+      scalar->truth = is_one_of (text, truths);
+    }
+  else if (is_one_of (text, infinities))
+    {
+      scalar->type = CUBE_VALUE_DOUBLE;
+      scalar->is_infinite = TRUE;
+    }
+  else
+    {
+      return FALSE;
+    }
   return TRUE;
 }
 
@@ -40,26 +48,32 @@ resolve_integer (const char *text, CubeYamlScalar *scalar)
   gboolean is_negative = *text == '-';
   const char *at = text + (*text == '-' || *text == '+');
   guint base = 10;
-  if (at[0] == '0' && at[1] != '\0') {
-    static const char letters[] = "xXoObB";
-    const char *found = at[1] != '\0' ? strchr (letters, at[1]) : NULL;
-    base = found == NULL ? 8 : found - letters < 2 ? 16 : found - letters < 4 ? 8 : 2;
-    at += found == NULL ? 1 : 2;
-  }
+  if (at[0] == '0' && at[1] != '\0')
+    {
+      static const char letters[] = "xXoObB";
+      const char *found = at[1] != '\0' ? strchr (letters, at[1]) : NULL;
+      base = found == NULL ? 8 : found - letters < 2 ? 16 : found - letters < 4 ? 8 : 2;
+      at += found == NULL ? 1 : 2;
+    }
   if (!g_ascii_isxdigit (*at))
     return FALSE;
   guint64 number;
   if (!g_ascii_string_to_unsigned (at, base, 0, G_MAXUINT64, &number, NULL))
     return FALSE;
   scalar->type = CUBE_VALUE_INT;
-  if (number <= (guint64) G_MAXINT64) {
-    scalar->integer = is_negative ? -(gint64) number : (gint64) number;
-  } else if (is_negative && number == (guint64) G_MAXINT64 + 1) {
-    scalar->integer = G_MININT64;
-  } else {
-    scalar->type = CUBE_VALUE_DOUBLE;
-    scalar->real = is_negative ? -(double) number : (double) number;
-  }
+  if (number <= (guint64) G_MAXINT64)
+    {
+      scalar->integer = is_negative ? -(gint64) number : (gint64) number;
+    }
+  else if (is_negative && number == (guint64) G_MAXINT64 + 1)
+    {
+      scalar->integer = G_MININT64;
+    }
+  else
+    {
+      scalar->type = CUBE_VALUE_DOUBLE;
+      scalar->real = is_negative ? -(double) number : (double) number;
+    }
   return TRUE;
 }
 
@@ -71,20 +85,22 @@ resolve_float (const char *text, CubeYamlScalar *scalar)
   const char *at = text + (*text == '-' || *text == '+');
   gsize before = strspn (at, digits), after = 0;
   at += before;
-  if (*at == '.') {
-    after = strspn (++at, digits);
-    at += after;
-  }
+  if (*at == '.')
+    {
+      after = strspn (++at, digits);
+      at += after;
+    }
   if (before + after == 0)
     return FALSE;
-  if (*at == 'e' || *at == 'E') {
-    at++;
-    at += *at == '-' || *at == '+';
-    gsize n = strspn (at, digits);
-    if (n == 0)
-      return FALSE;
-    at += n;
-  }
+  if (*at == 'e' || *at == 'E')
+    {
+      at++;
+      at += *at == '-' || *at == '+';
+      gsize n = strspn (at, digits);
+      if (n == 0)
+        return FALSE;
+      at += n;
+    }
   if (*at != '\0')
     return FALSE;
   scalar->type = CUBE_VALUE_DOUBLE;

@@ -78,7 +78,8 @@ cube_config_validate (const char *schema, CubeView config, const char *where, GE
     return TRUE;
   if (cube_view_type (config) != CUBE_VALUE_OBJECT)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "%s: found %s, expected an object", where, cube_value_type_name (cube_view_type (config)));
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "%s: found %s, expected an object", where,
+                   cube_value_type_name (cube_view_type (config)));
       return FALSE;
     }
   for (cube_iter_init (&it, config); cube_iter_next (&it, &key, &value);)
@@ -92,7 +93,8 @@ cube_config_validate (const char *schema, CubeView config, const char *where, GE
         }
       if (!value_has_type (value, type))
         {
-          g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "%s.%s: found %s, expected %s", where, key, cube_value_type_name (cube_view_type (value)), type);
+          g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "%s.%s: found %s, expected %s", where, key,
+                       cube_value_type_name (cube_view_type (value)), type);
           return FALSE;
         }
     }

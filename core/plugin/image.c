@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static gboolean
-refuse (GError **error, const char *path, const char *format, ...) G_GNUC_PRINTF (3, 4);
+static gboolean refuse (GError **error, const char *path, const char *format, ...) G_GNUC_PRINTF (3, 4);
 
 static gboolean
 refuse (GError **error, const char *path, const char *format, ...)
@@ -29,12 +28,14 @@ refuse (GError **error, const char *path, const char *format, ...)
 static gboolean
 has_its_segments (int fd, const Elf64_Ehdr *header, guint64 file_size)
 {
-  if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_phentsize != sizeof (Elf64_Phdr) || header->e_phnum == 0 || header->e_phnum > 128)
+  if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_phentsize != sizeof (Elf64_Phdr) || header->e_phnum == 0
+      || header->e_phnum > 128)
     return FALSE;
   for (guint i = 0; i < header->e_phnum; i++)
     {
       Elf64_Phdr segment;
-      if (header->e_phoff > file_size || pread (fd, &segment, sizeof segment, (off_t) (header->e_phoff + i * sizeof segment)) != (ssize_t) sizeof segment)
+      if (header->e_phoff > file_size
+          || pread (fd, &segment, sizeof segment, (off_t) (header->e_phoff + i * sizeof segment)) != (ssize_t) sizeof segment)
         return FALSE;
       if (segment.p_type != PT_NULL && (segment.p_filesz > file_size || segment.p_offset > file_size - segment.p_filesz))
         return FALSE;
@@ -107,12 +108,14 @@ check_impl (const CubeInterfaceImpl *impl, const char *path, GError **error)
   const CubeInterface *known = cube_interface_find (impl->interface);
   if (known == NULL)
     return g_str_has_prefix (impl->interface, "cube.")
-             ? refuse (error, path, "offers the interface %s, which this version of cube does not know", impl->interface)
-             : TRUE; /* a vendor's own, between its plugins */
+               ? refuse (error, path, "offers the interface %s, which this version of cube does not know", impl->interface)
+               : TRUE; /* a vendor's own, between its plugins */
   if (impl->version != known->version)
-    return refuse (error, path, "was built for version %u of %s; this cube has version %u: rebuild it", impl->version, impl->interface, known->version);
+    return refuse (error, path, "was built for version %u of %s; this cube has version %u: rebuild it", impl->version, impl->interface,
+                   known->version);
   if (impl->ops_size < known->min_size || *(const guint32 *) impl->ops != impl->ops_size)
-    return refuse (error, path, "its functions for %s \"%s\" take %u bytes (ops_size %u), at least %u are mandatory: set .ops_size and rebuild it",
+    return refuse (error, path,
+                   "its functions for %s \"%s\" take %u bytes (ops_size %u), at least %u are mandatory: set .ops_size and rebuild it",
                    impl->interface, impl->id, impl->ops_size, *(const guint32 *) impl->ops, known->min_size);
   return TRUE;
 }
@@ -173,8 +176,9 @@ cube_plugin_image_open (const char *path, const char *copy_dir, GError **error)
   CubePluginImage *image = g_new0 (CubePluginImage, 1);
   image->path = g_strdup (path);
   image->handle = handle;
-  gboolean ok = theirs != NULL ? check_descriptor (image, theirs, error)
-                               : refuse (error, path, "has no symbol cube_plugin_descriptor: it is no plugin of cube (see CUBE_PLUGIN_DEFINE)");
+  gboolean ok = theirs != NULL
+                    ? check_descriptor (image, theirs, error)
+                    : refuse (error, path, "has no symbol cube_plugin_descriptor: it is no plugin of cube (see CUBE_PLUGIN_DEFINE)");
   if (!ok)
     g_clear_pointer (&image, cube_plugin_image_free);
   return image;

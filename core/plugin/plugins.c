@@ -31,13 +31,13 @@ struct _CubePlugins {
   CubeProcess *process;
   CubeRegistry *registry;
   CubeValue *config;
-  CubeContext *context;   /* our own */
-  CubeLoop *loop;         /* main */
-  GPtrArray *list;        /* Plugin */
+  CubeContext *context; /* our own */
+  CubeLoop *loop;       /* main */
+  GPtrArray *list;      /* Plugin */
   gboolean is_started;
-  GPtrArray *monitors;    /* GFileMonitor */
-  GHashTable *pending;    /* path → Pending */
-  GHashTable *disabled;   /* set of names */
+  GPtrArray *monitors;  /* GFileMonitor */
+  GHashTable *pending;  /* path → Pending */
+  GHashTable *disabled; /* set of names */
 };
 
 static void
@@ -219,9 +219,9 @@ note_failure (CubePlugins *plugins, const char *path, const char *message)
   Plugin *plugin = find_plugin (plugins, NULL, path);
   if (plugin != NULL && plugin->progress != FAILED)
     {
-          g_free (plugin->problem);
+      g_free (plugin->problem);
       plugin->problem = g_strdup (message);
-          return;
+      return;
     }
   if (plugin == NULL)
     {
@@ -251,7 +251,8 @@ install (CubePlugins *plugins, CubePluginImage *image, GError **error)
   gboolean was_running = old != NULL && is_running (old);
   if (was_running && !plugins->is_started)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "plugin %s: the name \"%s\" is already taken by %s", fresh->path, fresh->name, old->path);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "plugin %s: the name \"%s\" is already taken by %s", fresh->path,
+                   fresh->name, old->path);
       plugin_free (fresh);
       return FALSE;
     }
@@ -264,7 +265,8 @@ install (CubePlugins *plugins, CubePluginImage *image, GError **error)
       for (Plugin *stale; (stale = find_plugin (plugins, fresh->name, path)) != NULL;)
         drop_from_list (plugins, stale);
       add_to_list (plugins, fresh);
-      g_message ("plugin %s %s %s from %s", fresh->name, fresh->image->descriptor.version, was_running ? "replaced" : "loaded", fresh->path);
+      g_message ("plugin %s %s %s from %s", fresh->name, fresh->image->descriptor.version, was_running ? "replaced" : "loaded",
+                 fresh->path);
       return TRUE;
     }
   plugin_free (fresh);
@@ -282,7 +284,8 @@ cube_plugins_load_file (CubePlugins *plugins, const char *path, GError **error)
   if (plugins->is_started)
     {
       const char *data_dir = cube_context_data_dir (plugins->context);
-      copy_dir = data_dir != NULL ? g_build_filename (data_dir, "run", "plugins", NULL) : g_build_filename (g_get_tmp_dir (), "cube-plugins", NULL);
+      copy_dir = data_dir != NULL ? g_build_filename (data_dir, "run", "plugins", NULL)
+                                  : g_build_filename (g_get_tmp_dir (), "cube-plugins", NULL);
     }
   GError *problem = NULL;
   CubePluginImage *image = cube_plugin_image_open (path, copy_dir, &problem);
@@ -348,8 +351,11 @@ cube_plugins_start (CubePlugins *plugins, const char *const *required, GError **
       Plugin *plugin = find_plugin (plugins, *required, NULL);
       if (plugin != NULL && plugin->progress == STARTED)
         continue;
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "plugin %s is required by the configuration and did not start: %s", *required,
-                   plugin == NULL ? "there is no such plugin" : plugin->problem != NULL ? plugin->problem : "see the log");
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "plugin %s is required by the configuration and did not start: %s",
+                   *required,
+                   plugin == NULL            ? "there is no such plugin"
+                   : plugin->problem != NULL ? plugin->problem
+                                             : "see the log");
       return FALSE;
     }
   return TRUE;
@@ -413,7 +419,8 @@ folder_changed (GFileMonitor *monitor, GFile *file, GFile *other, GFileMonitorEv
 {
   CubePlugins *plugins = data;
   g_autofree char *path = g_file_get_path (event == G_FILE_MONITOR_EVENT_RENAMED && other != NULL ? other : file);
-  if (event == G_FILE_MONITOR_EVENT_ATTRIBUTE_CHANGED && find_plugin (plugins, NULL, path) != NULL && is_running (find_plugin (plugins, NULL, path)))
+  if (event == G_FILE_MONITOR_EVENT_ATTRIBUTE_CHANGED && find_plugin (plugins, NULL, path) != NULL
+      && is_running (find_plugin (plugins, NULL, path)))
     return;
   if (path == NULL || !g_str_has_suffix (path, ".so"))
     return;

@@ -27,7 +27,7 @@ struct _CubeRegistry {
   GCond released;
   GHashTable *interfaces; /* interned name → Interface */
   GPtrArray *watches;
-  GPtrArray *live;        /* Entry *: every one not yet freed, weak */
+  GPtrArray *live; /* Entry *: every one not yet freed, weak */
 };
 
 static void
@@ -188,7 +188,8 @@ find_place (const Interface *interface, const char *id, gboolean *ret_is_taken)
 }
 
 gboolean
-cube_registry_add (CubeRegistry *registry, const CubeInterfaceImpl *impl, const char *plugin, gpointer state, CubeContext *context, GError **error)
+cube_registry_add (CubeRegistry *registry, const CubeInterfaceImpl *impl, const char *plugin, gpointer state, CubeContext *context,
+                   GError **error)
 {
   g_mutex_lock (&registry->lock);
   Interface *interface = get_interface (registry, impl->interface);
@@ -197,12 +198,14 @@ cube_registry_add (CubeRegistry *registry, const CubeInterfaceImpl *impl, const 
   if (is_taken)
     {
       const char *owner = ((Entry *) interface->entries->pdata[place])->impl.plugin;
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "%s \"%s\" is already provided by plugin %s", impl->interface, impl->id, owner);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "%s \"%s\" is already provided by plugin %s", impl->interface, impl->id,
+                   owner);
       g_mutex_unlock (&registry->lock);
       return FALSE;
     }
   Entry *entry = g_new0 (Entry, 1);
-  entry->impl = (CubeImpl){ g_intern_string (impl->interface), g_intern_string (impl->id), g_intern_string (plugin), impl->ops, state, context };
+  entry->impl =
+      (CubeImpl){ g_intern_string (impl->interface), g_intern_string (impl->id), g_intern_string (plugin), impl->ops, state, context };
   entry->ref_count = 1;
   entry->registry = registry;
   g_ptr_array_add (registry->live, entry);

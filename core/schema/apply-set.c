@@ -58,13 +58,16 @@ cube_field_set_ensure (CubeFieldSet *set, const char *name)
   if (set->children == NULL)
     set->children = g_ptr_array_new_with_free_func ((GDestroyNotify) cube_field_set_free);
   g_ptr_array_add (set->children, child);
-  if (set->index != NULL) {
-    g_hash_table_insert (set->index, child->name, child);
-  } else if (set->children->len > INDEX_FROM) {
-    set->index = g_hash_table_new (g_str_hash, g_str_equal);
-    for (guint i = 0; i < set->children->len; i++)
-      g_hash_table_insert (set->index, at (set, i)->name, at (set, i));
-  }
+  if (set->index != NULL)
+    {
+      g_hash_table_insert (set->index, child->name, child);
+    }
+  else if (set->children->len > INDEX_FROM)
+    {
+      set->index = g_hash_table_new (g_str_hash, g_str_equal);
+      for (guint i = 0; i < set->children->len; i++)
+        g_hash_table_insert (set->index, at (set, i)->name, at (set, i));
+    }
   return child;
 }
 
@@ -80,10 +83,11 @@ void
 cube_field_set_drop (CubeFieldSet *set, const char *name)
 {
   for (guint i = 0; i < count (set); i++)
-    if (strcmp (at (set, i)->name, name) == 0) {
-      drop_at (set, i);
-      return;
-    }
+    if (strcmp (at (set, i)->name, name) == 0)
+      {
+        drop_at (set, i);
+        return;
+      }
 }
 
 /* ---- to and from fieldsV1 ---- */
@@ -94,17 +98,21 @@ read_into (CubeFieldSet *set, CubeView fields, guint depth)
   CubeIter it;
   const char *key;
   CubeView v;
-  for (cube_iter_init (&it, fields); cube_iter_next (&it, &key, &v);) {
-    if (key != NULL && strcmp (key, ".") == 0) {
-      set->is_member = TRUE;
-    } else if (key != NULL && depth < CUBE_APPLY_MAX_DEPTH) {
-      CubeFieldSet *child = cube_field_set_ensure (set, key);
-      if (cube_view_length (v) == 0)
-        child->is_member = TRUE;
-      else
-        read_into (child, v, depth + 1);
+  for (cube_iter_init (&it, fields); cube_iter_next (&it, &key, &v);)
+    {
+      if (key != NULL && strcmp (key, ".") == 0)
+        {
+          set->is_member = TRUE;
+        }
+      else if (key != NULL && depth < CUBE_APPLY_MAX_DEPTH)
+        {
+          CubeFieldSet *child = cube_field_set_ensure (set, key);
+          if (cube_view_length (v) == 0)
+            child->is_member = TRUE;
+          else
+            read_into (child, v, depth + 1);
+        }
     }
-  }
 }
 
 CubeFieldSet *
@@ -133,15 +141,16 @@ cube_field_set_to_mut (const CubeFieldSet *set, CubeBuilder *builder)
   g_autoptr (GPtrArray) sorted = g_ptr_array_copy (set->children, NULL, NULL);
   g_ptr_array_set_free_func (sorted, NULL);
   g_ptr_array_sort (sorted, compare_names);
-  for (guint i = 0; i < sorted->len; i++) {
-    const CubeFieldSet *child = g_ptr_array_index (sorted, i);
-    if (cube_field_set_is_empty (child))
-      continue;
-    if (is_first && set->is_member)
-      cube_mut_set_object (object, ".");
-    is_first = FALSE;
-    cube_mut_set (object, child->name, cube_field_set_to_mut (child, builder));
-  }
+  for (guint i = 0; i < sorted->len; i++)
+    {
+      const CubeFieldSet *child = g_ptr_array_index (sorted, i);
+      if (cube_field_set_is_empty (child))
+        continue;
+      if (is_first && set->is_member)
+        cube_mut_set_object (object, ".");
+      is_first = FALSE;
+      cube_mut_set (object, child->name, cube_field_set_to_mut (child, builder));
+    }
   return object;
 }
 
@@ -189,24 +198,27 @@ gboolean
 cube_field_set_subtract (CubeFieldSet *set, const CubeFieldSet *other, gboolean whole)
 {
   gboolean is_changed = FALSE;
-  if (other->is_member && set->is_member) {
-    set->is_member = FALSE;
-    is_changed = TRUE;
-  }
-  for (guint i = count (set); i-- > 0;) {
-    CubeFieldSet *child = at (set, i);
-    const CubeFieldSet *taken = cube_field_set_child (other, child->name);
-    if (taken == NULL)
-      continue;
-    if (whole && taken->is_member) {
-      is_changed |= !cube_field_set_is_empty (child);
-      drop_at (set, i);
-      continue;
+  if (other->is_member && set->is_member)
+    {
+      set->is_member = FALSE;
+      is_changed = TRUE;
     }
-    is_changed |= cube_field_set_subtract (child, taken, whole);
-    if (!child->is_member && count (child) == 0)
-      drop_at (set, i);
-  }
+  for (guint i = count (set); i-- > 0;)
+    {
+      CubeFieldSet *child = at (set, i);
+      const CubeFieldSet *taken = cube_field_set_child (other, child->name);
+      if (taken == NULL)
+        continue;
+      if (whole && taken->is_member)
+        {
+          is_changed |= !cube_field_set_is_empty (child);
+          drop_at (set, i);
+          continue;
+        }
+      is_changed |= cube_field_set_subtract (child, taken, whole);
+      if (!child->is_member && count (child) == 0)
+        drop_at (set, i);
+    }
   return is_changed;
 }
 
@@ -221,10 +233,11 @@ append_keys (GString *path, const char *json)
   gboolean is_first = TRUE;
   g_string_append_c (path, '[');
   if (keys != NULL)
-    for (cube_iter_init (&it, cube_value_root (keys)); cube_iter_next (&it, &key, &v); is_first = FALSE) {
-      g_string_append_printf (path, "%s%s=", is_first ? "" : ",", key == NULL ? "" : key);
-      cube_view_append_json (v, path);
-    }
+    for (cube_iter_init (&it, cube_value_root (keys)); cube_iter_next (&it, &key, &v); is_first = FALSE)
+      {
+        g_string_append_printf (path, "%s%s=", is_first ? "" : ",", key == NULL ? "" : key);
+        cube_view_append_json (v, path);
+      }
   g_string_append_c (path, ']');
 }
 
@@ -246,15 +259,16 @@ visit_common (const CubeFieldSet *set, const CubeFieldSet *other, GString *path,
 {
   if (set->is_member && other->is_member)
     visit (path->str, data);
-  for (guint i = 0; i < count (set); i++) {
-    const CubeFieldSet *same = cube_field_set_child (other, at (set, i)->name);
-    gsize length = path->len;
-    if (same == NULL)
-      continue;
-    append_element (path, same->name);
-    visit_common (at (set, i), same, path, visit, data);
-    g_string_truncate (path, length);
-  }
+  for (guint i = 0; i < count (set); i++)
+    {
+      const CubeFieldSet *same = cube_field_set_child (other, at (set, i)->name);
+      gsize length = path->len;
+      if (same == NULL)
+        continue;
+      append_element (path, same->name);
+      visit_common (at (set, i), same, path, visit, data);
+      g_string_truncate (path, length);
+    }
 }
 
 void

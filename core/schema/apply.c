@@ -47,12 +47,13 @@ add_manager (GPtrArray *managers, const char *name, const char *operation, const
 static Manager *
 find_manager (GPtrArray *managers, const char *name, const char *operation, const char *api_version, const char *subresource)
 {
-  for (guint i = 0; i < managers->len; i++) {
-    Manager *manager = g_ptr_array_index (managers, i);
-    if (strcmp (manager->manager, name) == 0 && strcmp (manager->operation, operation) == 0 && strcmp (manager->subresource, subresource) == 0 &&
-        (!is_update (manager) || strcmp (manager->api_version, api_version) == 0))
-      return manager;
-  }
+  for (guint i = 0; i < managers->len; i++)
+    {
+      Manager *manager = g_ptr_array_index (managers, i);
+      if (strcmp (manager->manager, name) == 0 && strcmp (manager->operation, operation) == 0
+          && strcmp (manager->subresource, subresource) == 0 && (!is_update (manager) || strcmp (manager->api_version, api_version) == 0))
+        return manager;
+    }
   return NULL;
 }
 
@@ -63,16 +64,18 @@ read_managers (CubeView entries)
   g_autoptr (GPtrArray) managers = g_ptr_array_new_with_free_func (manager_free);
   CubeIter it;
   CubeView v;
-  for (cube_iter_init (&it, entries); cube_iter_next (&it, NULL, &v);) {
-    const char *operation = cube_view_get_string (v, "operation"), *fields_type = cube_view_get_string (v, "fieldsType");
-    if (operation == NULL || (strcmp (operation, "Apply") != 0 && strcmp (operation, "Update") != 0) || g_strcmp0 (fields_type, "FieldsV1") != 0)
-      return NULL;
-    Manager *manager = add_manager (managers, cube_view_string_or (cube_view_member (v, "manager"), ""), operation,
-                                    cube_view_string_or (cube_view_member (v, "apiVersion"), ""),
-                                    cube_view_string_or (cube_view_member (v, "subresource"), ""));
-    manager->time = g_strdup (cube_view_get_string (v, "time"));
-    manager->set = cube_field_set_from_view (cube_view_member (v, "fieldsV1"));
-  }
+  for (cube_iter_init (&it, entries); cube_iter_next (&it, NULL, &v);)
+    {
+      const char *operation = cube_view_get_string (v, "operation"), *fields_type = cube_view_get_string (v, "fieldsType");
+      if (operation == NULL || (strcmp (operation, "Apply") != 0 && strcmp (operation, "Update") != 0)
+          || g_strcmp0 (fields_type, "FieldsV1") != 0)
+        return NULL;
+      Manager *manager = add_manager (managers, cube_view_string_or (cube_view_member (v, "manager"), ""), operation,
+                                      cube_view_string_or (cube_view_member (v, "apiVersion"), ""),
+                                      cube_view_string_or (cube_view_member (v, "subresource"), ""));
+      manager->time = g_strdup (cube_view_get_string (v, "time"));
+      manager->set = cube_field_set_from_view (cube_view_member (v, "fieldsV1"));
+    }
   return g_steal_pointer (&managers);
 }
 
@@ -95,25 +98,28 @@ cap_managers (GPtrArray *managers)
   for (guint i = 0; i < managers->len; i++)
     n += is_update (g_ptr_array_index (managers, i));
   g_ptr_array_sort (managers, compare_managers);
-  for (guint i = 0; i < managers->len && n > MAX_UPDATERS;) {
-    Manager *oldest = g_ptr_array_index (managers, i);
-    if (!is_update (oldest) || strcmp (oldest->manager, "ancient-changes") == 0) {
-      i++;
-      continue;
+  for (guint i = 0; i < managers->len && n > MAX_UPDATERS;)
+    {
+      Manager *oldest = g_ptr_array_index (managers, i);
+      if (!is_update (oldest) || strcmp (oldest->manager, "ancient-changes") == 0)
+        {
+          i++;
+          continue;
+        }
+      Manager *ancient = find_manager (managers, "ancient-changes", "Update", oldest->api_version, oldest->subresource);
+      if (ancient == NULL)
+        {
+          g_free (oldest->manager);
+          oldest->manager = g_strdup ("ancient-changes");
+          i++;
+          continue;
+        }
+      cube_field_set_add_all (ancient->set, oldest->set);
+      g_free (ancient->time);
+      ancient->time = g_strdup (oldest->time);
+      g_ptr_array_remove_index (managers, i);
+      n--;
     }
-    Manager *ancient = find_manager (managers, "ancient-changes", "Update", oldest->api_version, oldest->subresource);
-    if (ancient == NULL) {
-      g_free (oldest->manager);
-      oldest->manager = g_strdup ("ancient-changes");
-      i++;
-      continue;
-    }
-    cube_field_set_add_all (ancient->set, oldest->set);
-    g_free (ancient->time);
-    ancient->time = g_strdup (oldest->time);
-    g_ptr_array_remove_index (managers, i);
-    n--;
-  }
   g_ptr_array_sort (managers, compare_managers);
 }
 
@@ -141,16 +147,18 @@ write_managers (GPtrArray *managers, CubeMut *metadata)
     if (cube_field_set_is_empty (((Manager *) g_ptr_array_index (managers, i))->set))
       g_ptr_array_remove_index (managers, i);
   cap_managers (managers);
-  if (managers->len == 0) {
-    cube_mut_remove (metadata, "managedFields");
-    return;
-  }
+  if (managers->len == 0)
+    {
+      cube_mut_remove (metadata, "managedFields");
+      return;
+    }
   CubeMut *entries = cube_mut_set_array (metadata, "managedFields");
-  for (guint i = 0; i < managers->len; i++) {
-    const Manager *manager = g_ptr_array_index (managers, i);
-    append_entry (entries, manager->manager, manager->operation, manager->api_version, manager->time,
-                  cube_field_set_to_mut (manager->set, cube_mut_builder (metadata)), manager->subresource);
-  }
+  for (guint i = 0; i < managers->len; i++)
+    {
+      const Manager *manager = g_ptr_array_index (managers, i);
+      append_entry (entries, manager->manager, manager->operation, manager->api_version, manager->time,
+                    cube_field_set_to_mut (manager->set, cube_mut_builder (metadata)), manager->subresource);
+    }
 }
 
 /* ---- ordinary writes ---- */
@@ -162,10 +170,11 @@ manage_new (const CubeResource *resource, const char *subresource, CubeMut *root
   CubePlace place = cube_place_root (resource);
   g_autoptr (CubeValue) fields = cube_apply_fields_of_new (&place, cube_value_root (value));
   CubeMut *metadata = cube_mut_member (root, "metadata");
-  if (fields == NULL || cube_view_length (cube_value_root (fields)) == 0) {
-    cube_mut_remove (metadata, "managedFields");
-    return;
-  }
+  if (fields == NULL || cube_view_length (cube_value_root (fields)) == 0)
+    {
+      cube_mut_remove (metadata, "managedFields");
+      return;
+    }
   append_entry (cube_mut_set_array (metadata, "managedFields"), manager, "Update", resource->api_version, now,
                 cube_mut_new_view (cube_mut_builder (root), cube_value_root (fields)), subresource);
 }
@@ -185,12 +194,13 @@ static gboolean
 take_from_others (GPtrArray *managers, const Manager *own, const CubeFieldSet *changed, const CubeFieldSet *removed)
 {
   gboolean is_changed = FALSE;
-  for (guint i = 0; i < managers->len; i++) {
-    Manager *manager = g_ptr_array_index (managers, i);
-    if (manager != own)
-      is_changed |= cube_field_set_subtract (manager->set, changed, FALSE);
-    is_changed |= cube_field_set_subtract (manager->set, removed, TRUE);
-  }
+  for (guint i = 0; i < managers->len; i++)
+    {
+      Manager *manager = g_ptr_array_index (managers, i);
+      if (manager != own)
+        is_changed |= cube_field_set_subtract (manager->set, changed, FALSE);
+      is_changed |= cube_field_set_subtract (manager->set, removed, TRUE);
+    }
   return is_changed;
 }
 
@@ -202,26 +212,30 @@ cube_schema_update_managed (const CubeResource *resource, const char *subresourc
   CubeMut *metadata = cube_mut_member (root, "metadata");
   if (metadata == NULL || manager == NULL || cube_mut_type (metadata) != CUBE_VALUE_OBJECT)
     return;
-  if (!cube_view_exists (old)) {
-    manage_new (resource, door, root, manager, now);
-    return;
-  }
+  if (!cube_view_exists (old))
+    {
+      manage_new (resource, door, root, manager, now);
+      return;
+    }
   g_autoptr (CubeValue) value = cube_mut_to_value (root);
   CubeView object = cube_value_root (value), given = cube_view_get (object, "metadata", "managedFields");
   CubeView live = cube_view_get (old, "metadata", "managedFields");
-  if (is_reset (given)) {
-    cube_mut_remove (metadata, "managedFields");
-    return;
-  }
+  if (is_reset (given))
+    {
+      cube_mut_remove (metadata, "managedFields");
+      return;
+    }
   g_autoptr (GPtrArray) managers = cube_view_length (given) > 0 ? read_managers (given) : NULL;
-  if (managers == NULL) {
-    given = live;
-    managers = read_managers (live);
-  }
-  if (managers == NULL || managers->len == 0) {
-    cube_mut_set_view (metadata, "managedFields", live); /* ownership is tracked from a create or an apply on */
-    return;
-  }
+  if (managers == NULL)
+    {
+      given = live;
+      managers = read_managers (live);
+    }
+  if (managers == NULL || managers->len == 0)
+    {
+      cube_mut_set_view (metadata, "managedFields", live); /* ownership is tracked from a create or an apply on */
+      return;
+    }
   CubePlace place = cube_place_root (resource);
   g_autoptr (CubeFieldSet) changed = cube_field_set_new (NULL), removed = cube_field_set_new (NULL);
   cube_apply_diff (&place, old, object, changed, removed);
@@ -229,16 +243,18 @@ cube_schema_update_managed (const CubeResource *resource, const char *subresourc
   cube_apply_strip (resource, door, removed);
   Manager *own = find_manager (managers, manager, "Update", resource->api_version, door);
   gboolean is_changed = take_from_others (managers, own, changed, removed);
-  if (!cube_field_set_is_empty (changed)) {
-    if (own == NULL) {
-      own = add_manager (managers, manager, "Update", resource->api_version, door);
-      own->set = cube_field_set_new (NULL);
+  if (!cube_field_set_is_empty (changed))
+    {
+      if (own == NULL)
+        {
+          own = add_manager (managers, manager, "Update", resource->api_version, door);
+          own->set = cube_field_set_new (NULL);
+        }
+      cube_field_set_add_all (own->set, changed);
+      g_free (own->time);
+      own->time = g_strdup (now);
+      is_changed = TRUE;
     }
-    cube_field_set_add_all (own->set, changed);
-    g_free (own->time);
-    own->time = g_strdup (now);
-    is_changed = TRUE;
-  }
   if (is_changed)
     write_managers (managers, metadata);
   else
@@ -248,8 +264,8 @@ cube_schema_update_managed (const CubeResource *resource, const char *subresourc
 /* ---- conflicts ---- */
 
 typedef struct {
-  GPtrArray *managers; /* printed */
-  GPtrArray *paths;    /* beside it */
+  GPtrArray *managers;         /* printed */
+  GPtrArray *paths;            /* beside it */
   const CubeFieldSet *excused; /* (nullable) */
   const char *current;
 } Conflicts;
@@ -267,10 +283,11 @@ print_manager (const Manager *manager)
 {
   GString *text = g_string_new (NULL);
   cube_json_append_string (text, manager->manager, -1);
-  if (*manager->subresource != '\0') {
-    g_string_append (text, " with subresource ");
-    cube_json_append_string (text, manager->subresource, -1);
-  }
+  if (*manager->subresource != '\0')
+    {
+      g_string_append (text, " with subresource ");
+      cube_json_append_string (text, manager->subresource, -1);
+    }
   if (is_update (manager))
     g_string_append_printf (text, " using %s", manager->api_version);
   return g_string_free (text, FALSE);
@@ -281,18 +298,23 @@ set_conflict_error (const Conflicts *conflicts, GError **error)
 {
   guint n = conflicts->paths->len;
   g_autoptr (GString) text = g_string_new (NULL);
-  if (n == 1) {
-    g_string_append_printf (text, "conflict with %s: %s", (char *) conflicts->managers->pdata[0], (char *) conflicts->paths->pdata[0]);
-  } else {
-    for (guint i = 0; i < n; i++) {
-      if (i == 0 || strcmp (conflicts->managers->pdata[i], conflicts->managers->pdata[i - 1]) != 0)
-        g_string_append_printf (text, "%sconflicts with %s:", i == 0 ? "" : "\n", (char *) conflicts->managers->pdata[i]);
-      g_string_append_printf (text, "\n- %s", (char *) conflicts->paths->pdata[i]);
+  if (n == 1)
+    {
+      g_string_append_printf (text, "conflict with %s: %s", (char *) conflicts->managers->pdata[0], (char *) conflicts->paths->pdata[0]);
     }
-  }
+  else
+    {
+      for (guint i = 0; i < n; i++)
+        {
+          if (i == 0 || strcmp (conflicts->managers->pdata[i], conflicts->managers->pdata[i - 1]) != 0)
+            g_string_append_printf (text, "%sconflicts with %s:", i == 0 ? "" : "\n", (char *) conflicts->managers->pdata[i]);
+          g_string_append_printf (text, "\n- %s", (char *) conflicts->paths->pdata[i]);
+        }
+    }
   GError *failure = g_error_new (CUBE_ERROR, CUBE_ERROR_CONFLICT, "Apply failed with %u conflict%s: %s", n, n == 1 ? "" : "s", text->str);
   for (guint i = 0; i < n; i++)
-    cube_error_add_cause (failure, "FieldManagerConflict", conflicts->paths->pdata[i], "conflict with %s", (char *) conflicts->managers->pdata[i]);
+    cube_error_add_cause (failure, "FieldManagerConflict", conflicts->paths->pdata[i], "conflict with %s",
+                          (char *) conflicts->managers->pdata[i]);
   g_propagate_error (error, failure);
 }
 
@@ -316,14 +338,15 @@ check_conflicts (GPtrArray *managers, const Manager *own, const CubeFieldSet *ch
   if (excused != NULL)
     cube_field_set_subtract (disputed, excused, FALSE);
   g_ptr_array_sort (managers, compare_managers);
-  for (guint i = 0; i < managers->len; i++) {
-    const Manager *manager = g_ptr_array_index (managers, i);
-    if (manager == own)
-      continue;
-    g_autofree char *printed = print_manager (manager);
-    Conflicts conflicts = { names, paths, NULL, printed };
-    cube_field_set_visit_common (manager->set, disputed, note_conflict, &conflicts);
-  }
+  for (guint i = 0; i < managers->len; i++)
+    {
+      const Manager *manager = g_ptr_array_index (managers, i);
+      if (manager == own)
+        continue;
+      g_autofree char *printed = print_manager (manager);
+      Conflicts conflicts = { names, paths, NULL, printed };
+      cube_field_set_visit_common (manager->set, disputed, note_conflict, &conflicts);
+    }
   if (paths->len == 0)
     return TRUE;
   Conflicts all = { names, paths, NULL, NULL };
@@ -336,15 +359,17 @@ check_conflicts (GPtrArray *managers, const Manager *own, const CubeFieldSet *ch
 static gboolean
 check_applied (const CubeResource *resource, CubeMut *root, CubeView applied, GError **error)
 {
-  if (cube_view_type (applied) != CUBE_VALUE_OBJECT || cube_mut_type (root) != CUBE_VALUE_OBJECT) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "error decoding YAML: the applied configuration of %s is no object",
-                 resource->resource);
-    return FALSE;
-  }
-  if (cube_view_exists (cube_view_get (applied, "metadata", "managedFields"))) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "metadata.managedFields must be nil");
-    return FALSE;
-  }
+  if (cube_view_type (applied) != CUBE_VALUE_OBJECT || cube_mut_type (root) != CUBE_VALUE_OBJECT)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "error decoding YAML: the applied configuration of %s is no object",
+                   resource->resource);
+      return FALSE;
+    }
+  if (cube_view_exists (cube_view_get (applied, "metadata", "managedFields")))
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "metadata.managedFields must be nil");
+      return FALSE;
+    }
   return TRUE;
 }
 

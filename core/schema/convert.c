@@ -39,9 +39,9 @@ convert_event (CubeMut *object, gboolean to_core)
 static gboolean
 is_cpu_utilization (CubeMut *metric, const char *side)
 {
-  return g_strcmp0 (cube_mut_string (cube_mut_member (metric, "type")), "Resource") == 0 &&
-         g_strcmp0 (cube_mut_string (cube_mut_get (metric, "resource", "name")), "cpu") == 0 &&
-         cube_mut_get (metric, "resource", side, "averageUtilization") != NULL;
+  return g_strcmp0 (cube_mut_string (cube_mut_member (metric, "type")), "Resource") == 0
+         && g_strcmp0 (cube_mut_string (cube_mut_get (metric, "resource", "name")), "cpu") == 0
+         && cube_mut_get (metric, "resource", side, "averageUtilization") != NULL;
 }
 
 static void
@@ -57,14 +57,15 @@ static void
 split_metrics (CubeMut *object, CubeMut *part, const char *list_name, const char *side, const char *field, const char *annotation)
 {
   CubeMut *list = cube_mut_member (part, list_name);
-  for (guint i = 0; i < cube_mut_length (list); i++) {
-    CubeMut *metric = cube_mut_element (list, i);
-    if (!is_cpu_utilization (metric, side))
-      continue;
-    cube_mut_set_int (part, field, cube_mut_int (cube_mut_get (metric, "resource", side, "averageUtilization"), 0));
-    cube_mut_remove_element (list, i);
-    break;
-  }
+  for (guint i = 0; i < cube_mut_length (list); i++)
+    {
+      CubeMut *metric = cube_mut_element (list, i);
+      if (!is_cpu_utilization (metric, side))
+        continue;
+      cube_mut_set_int (part, field, cube_mut_int (cube_mut_get (metric, "resource", side, "averageUtilization"), 0));
+      cube_mut_remove_element (list, i);
+      break;
+    }
   if (cube_mut_length (list) > 0)
     annotate (object, annotation, list);
   cube_mut_remove (part, list_name);
@@ -75,10 +76,11 @@ autoscaler_to_v1 (CubeMut *object)
 {
   CubeMut *spec = cube_mut_member (object, "spec"), *status = cube_mut_member (object, "status");
   split_metrics (object, spec, "metrics", "target", "targetCPUUtilizationPercentage", METRICS_ANNOTATION);
-  if (cube_mut_member (spec, "behavior") != NULL) {
-    annotate (object, BEHAVIOR_ANNOTATION, cube_mut_member (spec, "behavior"));
-    cube_mut_remove (spec, "behavior");
-  }
+  if (cube_mut_member (spec, "behavior") != NULL)
+    {
+      annotate (object, BEHAVIOR_ANNOTATION, cube_mut_member (spec, "behavior"));
+      cube_mut_remove (spec, "behavior");
+    }
   if (status == NULL)
     return;
   split_metrics (object, status, "currentMetrics", "current", "currentCPUUtilizationPercentage", CURRENT_ANNOTATION);
@@ -144,11 +146,12 @@ cube_schema_convert (const CubeResource *to, CubeObject *object, GError **error)
 {
   if (strcmp (cube_object_api_version (object), to->api_version) == 0)
     return cube_object_ref (object);
-  if (strcmp (cube_object_kind (object), to->kind) != 0) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "%s %s cannot be converted to %s %s", cube_object_api_version (object),
-                 cube_object_kind (object), to->api_version, to->kind);
-    return NULL;
-  }
+  if (strcmp (cube_object_kind (object), to->kind) != 0)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "%s %s cannot be converted to %s %s", cube_object_api_version (object),
+                   cube_object_kind (object), to->api_version, to->kind);
+      return NULL;
+    }
   g_autoptr (CubeValue) value = cube_object_value (object);
   g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (value));
   CubeMut *root = cube_builder_root (builder);

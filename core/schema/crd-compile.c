@@ -30,10 +30,11 @@ static guint16
 add_shape (Compiler *compiler, CubeShapeKind kind, guint16 ref, guint flags)
 {
   CubeShape shape = { (guint8) kind, (guint8) flags, ref, 0 };
-  if (compiler->shapes->len >= MAX_FIELDS) {
-    compiler->overflow = TRUE;
-    return 0;
-  }
+  if (compiler->shapes->len >= MAX_FIELDS)
+    {
+      compiler->overflow = TRUE;
+      return 0;
+    }
   g_array_append_val (compiler->shapes, shape);
   return (guint16) (compiler->shapes->len - 1);
 }
@@ -46,8 +47,8 @@ holds_defaults (Compiler *compiler, const CubeField *field)
   const CubeShape *shape = &g_array_index (compiler->shapes, CubeShape, field->shape);
   while (shape->kind == CUBE_SHAPE_LIST || shape->kind == CUBE_SHAPE_MAP)
     shape = &g_array_index (compiler->shapes, CubeShape, shape->ref);
-  return field->default_json != 0 ||
-         (shape->kind == CUBE_SHAPE_REF && (g_array_index (compiler->types, CubeType, shape->ref).flags & CUBE_TYPE_HAS_DEFAULTS) != 0);
+  return field->default_json != 0
+         || (shape->kind == CUBE_SHAPE_REF && (g_array_index (compiler->types, CubeType, shape->ref).flags & CUBE_TYPE_HAS_DEFAULTS) != 0);
 }
 
 static guint16
@@ -106,13 +107,14 @@ fill_slots (Compiler *compiler, CubeType *type, const GArray *fields)
   type->slot_mask = (guint16) (size - 1);
   g_array_set_size (compiler->slots, compiler->slots->len + size);
   guint16 *slots = &g_array_index (compiler->slots, guint16, type->slots);
-  for (guint i = 0; i < fields->len; i++) {
-    const char *name = compiler->pool->str + g_array_index (fields, CubeField, i).name;
-    guint at = cube_key_hash (name, strlen (name)) & type->slot_mask;
-    while (slots[at] != 0)
-      at = (at + 1) & type->slot_mask;
-    slots[at] = (guint16) (i + 1);
-  }
+  for (guint i = 0; i < fields->len; i++)
+    {
+      const char *name = compiler->pool->str + g_array_index (fields, CubeField, i).name;
+      guint at = cube_key_hash (name, strlen (name)) & type->slot_mask;
+      while (slots[at] != 0)
+        at = (at + 1) & type->slot_mask;
+      slots[at] = (guint16) (i + 1);
+    }
 }
 
 static guint16
@@ -122,26 +124,29 @@ compile_object (Compiler *compiler, CubeView schema, const char *name, gboolean 
   CubeType type = { 0 };
   guint16 index = (guint16) compiler->types->len;
   g_array_append_val (compiler->types, type); /* its place; filled below */
-  if (has_meta) {
-    add_builtin_field (compiler, fields, "apiVersion", NULL);
-    add_builtin_field (compiler, fields, "kind", NULL);
-    add_builtin_field (compiler, fields, "metadata", "meta/v1.ObjectMeta");
-  }
+  if (has_meta)
+    {
+      add_builtin_field (compiler, fields, "apiVersion", NULL);
+      add_builtin_field (compiler, fields, "kind", NULL);
+      add_builtin_field (compiler, fields, "metadata", "meta/v1.ObjectMeta");
+    }
   CubeIter it;
   const char *key;
   CubeView v;
-  for (cube_iter_init (&it, cube_view_member (schema, "properties")); cube_iter_next (&it, &key, &v);) {
-    if (has_meta && (strcmp (key, "apiVersion") == 0 || strcmp (key, "kind") == 0 || strcmp (key, "metadata") == 0))
-      continue;
-    if (strlen (key) > 255 || compiler->fields->len + fields->len >= MAX_FIELDS || compiler->types->len >= MAX_FIELDS) {
-      compiler->overflow = TRUE;
-      return index;
+  for (cube_iter_init (&it, cube_view_member (schema, "properties")); cube_iter_next (&it, &key, &v);)
+    {
+      if (has_meta && (strcmp (key, "apiVersion") == 0 || strcmp (key, "kind") == 0 || strcmp (key, "metadata") == 0))
+        continue;
+      if (strlen (key) > 255 || compiler->fields->len + fields->len >= MAX_FIELDS || compiler->types->len >= MAX_FIELDS)
+        {
+          compiler->overflow = TRUE;
+          return index;
+        }
+      CubeField field = compile_field (compiler, key, v, depth);
+      if (holds_defaults (compiler, &field))
+        type.flags |= CUBE_TYPE_HAS_DEFAULTS;
+      g_array_append_val (fields, field);
     }
-    CubeField field = compile_field (compiler, key, v, depth);
-    if (holds_defaults (compiler, &field))
-      type.flags |= CUBE_TYPE_HAS_DEFAULTS;
-    g_array_append_val (fields, field);
-  }
   type.name = pool_add (compiler, name);
   type.first_field = (guint16) compiler->fields->len;
   type.n_fields = (guint16) fields->len;
@@ -176,25 +181,29 @@ compile_value (Compiler *compiler, CubeView schema, guint depth)
   const char *type = cube_view_string_or (cube_view_member (schema, "type"), "");
   gboolean preserve = cube_view_get_bool (schema, FALSE, "x-kubernetes-preserve-unknown-fields");
   gboolean embedded = cube_view_get_bool (schema, FALSE, "x-kubernetes-embedded-resource");
-  guint flags = (cube_view_get_bool (schema, FALSE, "nullable") ? CUBE_SHAPE_FLAG_NULLABLE : 0) | (preserve ? CUBE_SHAPE_FLAG_PRESERVE : 0) |
-                (embedded ? CUBE_SHAPE_FLAG_EMBEDDED : 0);
-  if (depth > MAX_DEPTH) {
-    compiler->overflow = TRUE;
-    return add_shape (compiler, CUBE_SHAPE_ANY, 0, flags);
-  }
-  if (strcmp (type, "array") == 0) {
-    CubeView items = cube_view_member (schema, "items");
-    guint16 element = cube_view_exists (items) ? compile_value (compiler, items, depth + 1) : add_shape (compiler, CUBE_SHAPE_ANY, 0, 0);
-    return add_shape (compiler, CUBE_SHAPE_LIST, element, flags);
-  }
+  guint flags = (cube_view_get_bool (schema, FALSE, "nullable") ? CUBE_SHAPE_FLAG_NULLABLE : 0) | (preserve ? CUBE_SHAPE_FLAG_PRESERVE : 0)
+                | (embedded ? CUBE_SHAPE_FLAG_EMBEDDED : 0);
+  if (depth > MAX_DEPTH)
+    {
+      compiler->overflow = TRUE;
+      return add_shape (compiler, CUBE_SHAPE_ANY, 0, flags);
+    }
+  if (strcmp (type, "array") == 0)
+    {
+      CubeView items = cube_view_member (schema, "items");
+      guint16 element = cube_view_exists (items) ? compile_value (compiler, items, depth + 1) : add_shape (compiler, CUBE_SHAPE_ANY, 0, 0);
+      return add_shape (compiler, CUBE_SHAPE_LIST, element, flags);
+    }
   if (strcmp (type, "object") != 0)
     return add_shape (compiler, scalar_kind (schema), 0, flags);
   CubeView additional = cube_view_member (schema, "additionalProperties");
-  if (cube_view_type (additional) == CUBE_VALUE_OBJECT) {
-    guint16 element = compile_value (compiler, additional, depth + 1);
-    return add_shape (compiler, CUBE_SHAPE_MAP, element, flags);
-  }
-  gboolean any = cube_view_bool (additional, FALSE) || (preserve && cube_view_length (cube_view_member (schema, "properties")) == 0 && !embedded);
+  if (cube_view_type (additional) == CUBE_VALUE_OBJECT)
+    {
+      guint16 element = compile_value (compiler, additional, depth + 1);
+      return add_shape (compiler, CUBE_SHAPE_MAP, element, flags);
+    }
+  gboolean any =
+      cube_view_bool (additional, FALSE) || (preserve && cube_view_length (cube_view_member (schema, "properties")) == 0 && !embedded);
   if (any)
     return add_shape (compiler, CUBE_SHAPE_OBJECT, 0, flags);
   return add_shape (compiler, CUBE_SHAPE_REF, compile_object (compiler, schema, "", embedded, preserve, depth), flags);
@@ -204,9 +213,13 @@ const CubeTypeTable *
 cube_crd_compile (CubeView schema, const char *type_name, GError **error)
 {
   Compiler compiler = {
-    g_array_new (FALSE, TRUE, sizeof (CubeType)), g_array_new (FALSE, TRUE, sizeof (CubeField)),
-    g_array_new (FALSE, TRUE, sizeof (CubeShape)), g_array_new (FALSE, TRUE, sizeof (guint16)),
-    g_string_new_len ("", 1), g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL), FALSE,
+    g_array_new (FALSE, TRUE, sizeof (CubeType)),
+    g_array_new (FALSE, TRUE, sizeof (CubeField)),
+    g_array_new (FALSE, TRUE, sizeof (CubeShape)),
+    g_array_new (FALSE, TRUE, sizeof (guint16)),
+    g_string_new_len ("", 1),
+    g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL),
+    FALSE,
   };
   g_array_set_size (compiler.types, 1);
   g_array_set_size (compiler.shapes, 1);

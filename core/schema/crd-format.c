@@ -101,9 +101,11 @@ cube_crd_format_matches (const char *format, const char *text)
     const char *name;
     gboolean (*matches) (const char *text);
   } formats[] = {
-    { "date", is_date }, { "date-time", is_date_time }, { "datetime", is_date_time }, { "duration", is_duration }, { "ipv4", is_ipv4 },
-    { "ipv6", is_ipv6 }, { "cidr", is_cidr }, { "uuid", is_uuid }, { "uuid4", is_uuid }, { "uri", is_uri }, { "hostname", is_hostname },
-    { "email", is_email }, { "mac", is_mac }, { "byte", is_base64 },
+    { "date", is_date },         { "date-time", is_date_time }, { "datetime", is_date_time },
+    { "duration", is_duration }, { "ipv4", is_ipv4 },           { "ipv6", is_ipv6 },
+    { "cidr", is_cidr },         { "uuid", is_uuid },           { "uuid4", is_uuid },
+    { "uri", is_uri },           { "hostname", is_hostname },   { "email", is_email },
+    { "mac", is_mac },           { "byte", is_base64 },
   };
   for (guint i = 0; i < G_N_ELEMENTS (formats); i++)
     if (strcmp (formats[i].name, format) == 0)

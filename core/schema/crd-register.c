@@ -92,19 +92,21 @@ set_columns (CubeResource *resource, CubeResourceType *type, CubeView version)
   const char **cells = g_new0 (const char *, MAX (n, 1) + 2);
   list[0] = (CubeColumn){ "Name", "string", "name", "Name must be unique within a namespace.", 0 };
   cells[0] = ".metadata.name";
-  for (guint i = 0; i < n; i++) {
-    CubeView column = cube_view_element (columns, i);
-    list[i + 1].name = g_strdup (cube_view_string_or (cube_view_member (column, "name"), ""));
-    list[i + 1].type = g_strdup (cube_view_string_or (cube_view_member (column, "type"), "string"));
-    list[i + 1].format = g_strdup (cube_view_string_or (cube_view_member (column, "format"), ""));
-    list[i + 1].description = g_strdup (cube_view_string_or (cube_view_member (column, "description"), ""));
-    list[i + 1].priority = (int) cube_view_get_int (column, 0, "priority");
-    cells[i + 1] = g_strdup (cube_view_string_or (cube_view_member (column, "jsonPath"), ""));
-  }
-  if (given == 0) {
-    list[1] = (CubeColumn){ "Age", "date", "", "", 0 };
-    cells[1] = ".metadata.creationTimestamp";
-  }
+  for (guint i = 0; i < n; i++)
+    {
+      CubeView column = cube_view_element (columns, i);
+      list[i + 1].name = g_strdup (cube_view_string_or (cube_view_member (column, "name"), ""));
+      list[i + 1].type = g_strdup (cube_view_string_or (cube_view_member (column, "type"), "string"));
+      list[i + 1].format = g_strdup (cube_view_string_or (cube_view_member (column, "format"), ""));
+      list[i + 1].description = g_strdup (cube_view_string_or (cube_view_member (column, "description"), ""));
+      list[i + 1].priority = (int) cube_view_get_int (column, 0, "priority");
+      cells[i + 1] = g_strdup (cube_view_string_or (cube_view_member (column, "jsonPath"), ""));
+    }
+  if (given == 0)
+    {
+      list[1] = (CubeColumn){ "Age", "date", "", "", 0 };
+      cells[1] = ".metadata.creationTimestamp";
+    }
   resource->columns = list;
   type->cells = cells;
 }
@@ -117,17 +119,19 @@ set_subresources (CubeResource *resource, CubeResourceType *type, CubeView versi
   CubeSubresource *list = g_new0 (CubeSubresource, 3);
   guint n = 0;
   type->generation = "*";
-  if (cube_view_exists (cube_view_member (subresources, "status"))) {
-    list[n++] = (CubeSubresource){ "status", resource->kind, NULL, NULL, verbs };
-    type->strategy |= CUBE_STRATEGY_STATUS;
-    type->generation = "*-status";
-  }
-  if (cube_view_exists (scale)) {
-    list[n++] = (CubeSubresource){ "scale", "Scale", "autoscaling", "v1", verbs };
-    type->scale_spec = g_strdup (cube_view_get_string (scale, "specReplicasPath"));
-    type->scale_status = g_strdup (cube_view_get_string (scale, "statusReplicasPath"));
-    type->scale_selector = g_strdup (cube_view_get_string (scale, "labelSelectorPath"));
-  }
+  if (cube_view_exists (cube_view_member (subresources, "status")))
+    {
+      list[n++] = (CubeSubresource){ "status", resource->kind, NULL, NULL, verbs };
+      type->strategy |= CUBE_STRATEGY_STATUS;
+      type->generation = "*-status";
+    }
+  if (cube_view_exists (scale))
+    {
+      list[n++] = (CubeSubresource){ "scale", "Scale", "autoscaling", "v1", verbs };
+      type->scale_spec = g_strdup (cube_view_get_string (scale, "specReplicasPath"));
+      type->scale_status = g_strdup (cube_view_get_string (scale, "statusReplicasPath"));
+      type->scale_selector = g_strdup (cube_view_get_string (scale, "labelSelectorPath"));
+    }
   resource->subresources = list;
 }
 
@@ -139,10 +143,11 @@ set_selectable (CubeResource *resource, CubeResourceType *type, CubeView version
   g_ptr_array_add (list, (gpointer) "metadata.name");
   if (resource->is_namespaced)
     g_ptr_array_add (list, (gpointer) "metadata.namespace");
-  for (guint i = 0; i < cube_view_length (fields); i++) {
-    const char *path = cube_view_string_or (cube_view_member (cube_view_element (fields, i), "jsonPath"), "");
-    g_ptr_array_add (list, g_strdup (*path == '.' ? path + 1 : path));
-  }
+  for (guint i = 0; i < cube_view_length (fields); i++)
+    {
+      const char *path = cube_view_string_or (cube_view_member (cube_view_element (fields, i), "jsonPath"), "");
+      g_ptr_array_add (list, g_strdup (*path == '.' ? path + 1 : path));
+    }
   g_ptr_array_add (list, NULL);
   type->selectable = (const char *const *) g_ptr_array_free (list, FALSE);
 }
@@ -159,9 +164,9 @@ make_version (CubeView spec, CubeView version, GError **error)
   resource->resource = g_strdup (cube_view_get_string (names, "plural"));
   resource->kind = g_strdup (cube_view_get_string (names, "kind"));
   resource->singular = cube_view_exists (cube_view_member (names, "singular")) ? g_strdup (cube_view_get_string (names, "singular"))
-                                                                              : g_ascii_strdown (resource->kind, -1);
+                                                                               : g_ascii_strdown (resource->kind, -1);
   resource->list_kind = cube_view_exists (cube_view_member (names, "listKind")) ? g_strdup (cube_view_get_string (names, "listKind"))
-                                                                               : g_strconcat (resource->kind, "List", NULL);
+                                                                                : g_strconcat (resource->kind, "List", NULL);
   resource->api_version = g_strdup_printf ("%s/%s", resource->group, resource->version);
   resource->key = g_strdup_printf ("%s/%s", resource->group, resource->resource);
   resource->is_namespaced = g_strcmp0 (cube_view_get_string (spec, "scope"), "Namespaced") == 0;
@@ -248,34 +253,37 @@ make_versions (CubeView spec, GError **error)
   g_autoptr (GPtrArray) list = g_ptr_array_new ();
   CubeView versions = cube_view_member (spec, "versions");
   CubeResource *storage = NULL;
-  for (guint i = 0; i < cube_view_length (versions); i++) {
-    CubeView version = cube_view_element (versions, i);
-    gboolean is_served = cube_view_get_bool (version, FALSE, "served"), is_storage = cube_view_get_bool (version, FALSE, "storage");
-    if (cube_view_get_string (version, "name") == NULL || (!is_served && !is_storage))
-      continue;
-    CubeResource *resource = make_version (spec, version, error);
-    if (resource == NULL)
-      return NULL;
-    if (is_storage)
-      storage = resource;
-    if (is_served)
-      g_ptr_array_add (list, resource);
-  }
-  for (guint i = 0; i < list->len && storage != NULL; i++) {
-    CubeResource *resource = list->pdata[i];
-    g_autofree char *path = g_strdup_printf ("%s/%s/%s", storage->group, storage->version, storage->kind);
-    guint8 digest[32];
-    gsize length = sizeof digest;
-    g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
-    g_checksum_update (sum, (const guchar *) path, -1);
-    g_checksum_get_digest (sum, digest, &length);
-    resource->storage_version_hash = g_base64_encode (digest, 8);
-    resource->storage = storage;
-  }
-  if (storage != NULL && storage->storage == NULL) { /* stored but not served */
-    storage->storage = storage;
-    storage->storage_version_hash = "";
-  }
+  for (guint i = 0; i < cube_view_length (versions); i++)
+    {
+      CubeView version = cube_view_element (versions, i);
+      gboolean is_served = cube_view_get_bool (version, FALSE, "served"), is_storage = cube_view_get_bool (version, FALSE, "storage");
+      if (cube_view_get_string (version, "name") == NULL || (!is_served && !is_storage))
+        continue;
+      CubeResource *resource = make_version (spec, version, error);
+      if (resource == NULL)
+        return NULL;
+      if (is_storage)
+        storage = resource;
+      if (is_served)
+        g_ptr_array_add (list, resource);
+    }
+  for (guint i = 0; i < list->len && storage != NULL; i++)
+    {
+      CubeResource *resource = list->pdata[i];
+      g_autofree char *path = g_strdup_printf ("%s/%s/%s", storage->group, storage->version, storage->kind);
+      guint8 digest[32];
+      gsize length = sizeof digest;
+      g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
+      g_checksum_update (sum, (const guchar *) path, -1);
+      g_checksum_get_digest (sum, digest, &length);
+      resource->storage_version_hash = g_base64_encode (digest, 8);
+      resource->storage = storage;
+    }
+  if (storage != NULL && storage->storage == NULL)
+    { /* stored but not served */
+      storage->storage = storage;
+      storage->storage_version_hash = "";
+    }
   g_ptr_array_sort (list, compare_by_version);
   if (storage != NULL)
     return g_steal_pointer (&list);
@@ -290,24 +298,29 @@ cube_schema_put_custom (CubeSchema *schema, CubeView crd, GError **error)
   g_return_val_if_fail (schema != NULL, FALSE);
   CubeView spec = cube_view_member (crd, "spec");
   const char *group = cube_view_get_string (spec, "group"), *plural = cube_view_get_string (spec, "names", "plural");
-  if (!cube_view_exists (spec)) {
-    const char *name = cube_view_string_or (cube_view_get (crd, "metadata", "name"), ""), *dot = strchr (name, '.');
-    g_autofree char *resource = dot == NULL ? NULL : g_strndup (name, (gsize) (dot - name));
-    if (resource != NULL)
-      cube_schema_remove_custom (schema, dot + 1, resource);
-    return TRUE;
-  }
-  if (group == NULL || *group == '\0' || plural == NULL || *plural == '\0' || cube_view_get_string (spec, "names", "kind") == NULL) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "customresourcedefinition %s: spec.group, spec.names.plural and spec.names.kind are needed",
-                 cube_view_string_or (cube_view_get (crd, "metadata", "name"), ""));
-    return FALSE;
-  }
+  if (!cube_view_exists (spec))
+    {
+      const char *name = cube_view_string_or (cube_view_get (crd, "metadata", "name"), ""), *dot = strchr (name, '.');
+      g_autofree char *resource = dot == NULL ? NULL : g_strndup (name, (gsize) (dot - name));
+      if (resource != NULL)
+        cube_schema_remove_custom (schema, dot + 1, resource);
+      return TRUE;
+    }
+  if (group == NULL || *group == '\0' || plural == NULL || *plural == '\0' || cube_view_get_string (spec, "names", "kind") == NULL)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID,
+                   "customresourcedefinition %s: spec.group, spec.names.plural and spec.names.kind are needed",
+                   cube_view_string_or (cube_view_get (crd, "metadata", "name"), ""));
+      return FALSE;
+    }
   g_autofree char *key = g_strdup_printf ("%s/%s", group, plural);
   const CubeResource *existing = cube_schema_find_key (schema, key);
-  if (existing != NULL && !existing->is_custom) {
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "customresourcedefinition %s.%s: a built-in resource has that name", plural, group);
-    return FALSE;
-  }
+  if (existing != NULL && !existing->is_custom)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "customresourcedefinition %s.%s: a built-in resource has that name", plural,
+                   group);
+      return FALSE;
+    }
   guint64 hash = cube_view_hash (spec, 0);
   if (is_unchanged (schema, key, hash))
     return TRUE;
@@ -316,11 +329,12 @@ cube_schema_put_custom (CubeSchema *schema, CubeView crd, GError **error)
     return FALSE;
   g_rw_lock_writer_lock (&schema->lock);
   remove_locked (schema, group, plural);
-  for (guint i = 0; i < list->len; i++) {
-    const CubeResource *resource = list->pdata[i];
-    g_ptr_array_add (schema->custom, (gpointer) resource);
-    cube_schema_add_locked (schema, resource);
-  }
+  for (guint i = 0; i < list->len; i++)
+    {
+      const CubeResource *resource = list->pdata[i];
+      g_ptr_array_add (schema->custom, (gpointer) resource);
+      cube_schema_add_locked (schema, resource);
+    }
   const CubeResource *storage = list->len > 0 ? ((CubeResource *) list->pdata[0])->storage : NULL;
   if (storage != NULL)
     g_hash_table_replace (schema->by_key, g_strdup (storage->key), (gpointer) storage);

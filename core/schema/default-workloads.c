@@ -33,10 +33,11 @@ static void
 stateful_set_strategy (CubeMut *object)
 {
   const char *type = cube_mut_string (cube_mut_member (object, "type"));
-  if (type == NULL || *type == '\0') {
-    cube_mut_set_string (object, "type", "RollingUpdate");
-    cube_mut_ensure_object (object, "rollingUpdate");
-  }
+  if (type == NULL || *type == '\0')
+    {
+      cube_mut_set_string (object, "type", "RollingUpdate");
+      cube_mut_ensure_object (object, "rollingUpdate");
+    }
   CubeMut *rolling = cube_mut_member (object, "rollingUpdate");
   if (cube_mut_string_is (object, "type", "RollingUpdate") && cube_mut_type (rolling) == CUBE_VALUE_OBJECT)
     cube_mut_default_int (rolling, "partition", 0);
@@ -88,7 +89,8 @@ scaling_rules (CubeMut *behavior, const char *key, gboolean is_up)
 static void
 autoscaler_spec (CubeMut *object)
 {
-  const char *metrics = "[{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"target\":{\"type\":\"Utilization\",\"averageUtilization\":80}}}]";
+  const char *metrics =
+      "[{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"target\":{\"type\":\"Utilization\",\"averageUtilization\":80}}}]";
   if (cube_mut_length (cube_mut_member (object, "metrics")) == 0)
     cube_mut_set (object, "metrics", cube_mut_new_json (cube_mut_builder (object), metrics));
   CubeMut *behavior = cube_mut_member (object, "behavior");
@@ -102,11 +104,14 @@ void
 cube_default_hook_workload (CubeDefaultHook hook, CubeMut *object)
 {
   static void (*const hooks[CUBE_DEFAULT_N]) (CubeMut *) = {
-    [CUBE_DEFAULT_DEPLOYMENT_STRATEGY] = deployment_strategy, [CUBE_DEFAULT_DAEMON_SET_STRATEGY] = daemon_set_strategy,
-    [CUBE_DEFAULT_STATEFUL_SET_STRATEGY] = stateful_set_strategy, [CUBE_DEFAULT_JOB_SPEC] = job_spec,
-    [CUBE_DEFAULT_JOB] = labels_of_template, [CUBE_DEFAULT_REPLICATION_CONTROLLER] = replication_controller,
+    [CUBE_DEFAULT_DEPLOYMENT_STRATEGY] = deployment_strategy,
+    [CUBE_DEFAULT_DAEMON_SET_STRATEGY] = daemon_set_strategy,
+    [CUBE_DEFAULT_STATEFUL_SET_STRATEGY] = stateful_set_strategy,
+    [CUBE_DEFAULT_JOB_SPEC] = job_spec,
+    [CUBE_DEFAULT_JOB] = labels_of_template,
+    [CUBE_DEFAULT_REPLICATION_CONTROLLER] = replication_controller,
     [CUBE_DEFAULT_AUTOSCALER_SPEC] = autoscaler_spec,
   };
   if (hooks[hook] != NULL)
-    hooks[hook] (object);
+    hooks[hook](object);
 }

@@ -54,54 +54,53 @@ is_unset (const CubeField *field, CubeMut *member)
     return TRUE;
   if ((field->flags & CUBE_FIELD_POINTER) != 0)
     return FALSE;
-  switch (cube_mut_type (member)) {
-  case CUBE_VALUE_STRING:
-    return *cube_mut_string (member) == '\0';
-  case CUBE_VALUE_INT:
-    return cube_mut_int (member, 1) == 0;
-  case CUBE_VALUE_ARRAY:
-    return cube_mut_length (member) == 0;
-  default:
-    return FALSE;
-  }
+  switch (cube_mut_type (member))
+    {
+    case CUBE_VALUE_STRING: return *cube_mut_string (member) == '\0';
+    case CUBE_VALUE_INT: return cube_mut_int (member, 1) == 0;
+    case CUBE_VALUE_ARRAY: return cube_mut_length (member) == 0;
+    default: return FALSE;
+    }
 }
 
 static void
 apply_declared (const CubeTypeTable *table, const CubeType *type, CubeMut *object)
 {
-  for (guint i = 0; i < type->n_fields; i++) {
-    const CubeField *field = &table->fields[type->first_field + i];
-    if (field->default_json == 0 && (field->flags & CUBE_FIELD_STRUCT) == 0)
-      continue;
-    const char *name = table->pool + field->name;
-    if (!is_unset (field, cube_mut_member (object, name)))
-      continue;
-    CubeBuilder *builder = cube_mut_builder (object);
-    cube_mut_set (object, name, field->default_json != 0 ? cube_mut_new_json (builder, table->pool + field->default_json)
-                                                        : cube_mut_new_object (builder));
-  }
+  for (guint i = 0; i < type->n_fields; i++)
+    {
+      const CubeField *field = &table->fields[type->first_field + i];
+      if (field->default_json == 0 && (field->flags & CUBE_FIELD_STRUCT) == 0)
+        continue;
+      const char *name = table->pool + field->name;
+      if (!is_unset (field, cube_mut_member (object, name)))
+        continue;
+      CubeBuilder *builder = cube_mut_builder (object);
+      cube_mut_set (object, name,
+                    field->default_json != 0 ? cube_mut_new_json (builder, table->pool + field->default_json)
+                                             : cube_mut_new_object (builder));
+    }
 }
 
 static void
 apply_shape (const CubeTypeTable *table, guint16 shape_index, CubeMut *node)
 {
   const CubeShape *shape = &table->shapes[shape_index];
-  switch (shape->kind) {
-  case CUBE_SHAPE_REF:
-    if (cube_mut_type (node) == CUBE_VALUE_OBJECT)
-      cube_defaults_apply (table, &table->types[shape->ref], node);
-    break;
-  case CUBE_SHAPE_LIST:
-    for (guint i = 0; cube_mut_type (node) == CUBE_VALUE_ARRAY && i < cube_mut_length (node); i++)
-      apply_shape (table, shape->ref, cube_mut_element (node, i));
-    break;
-  case CUBE_SHAPE_MAP:
-    for (guint i = 0; cube_mut_type (node) == CUBE_VALUE_OBJECT && i < cube_mut_length (node); i++)
-      apply_shape (table, shape->ref, cube_mut_member_at (node, i, NULL));
-    break;
-  default:
-    break;
-  }
+  switch (shape->kind)
+    {
+    case CUBE_SHAPE_REF:
+      if (cube_mut_type (node) == CUBE_VALUE_OBJECT)
+        cube_defaults_apply (table, &table->types[shape->ref], node);
+      break;
+    case CUBE_SHAPE_LIST:
+      for (guint i = 0; cube_mut_type (node) == CUBE_VALUE_ARRAY && i < cube_mut_length (node); i++)
+        apply_shape (table, shape->ref, cube_mut_element (node, i));
+      break;
+    case CUBE_SHAPE_MAP:
+      for (guint i = 0; cube_mut_type (node) == CUBE_VALUE_OBJECT && i < cube_mut_length (node); i++)
+        apply_shape (table, shape->ref, cube_mut_member_at (node, i, NULL));
+      break;
+    default: break;
+    }
 }
 
 /* Whether a value of that shape can hold anything with a default. */
@@ -122,13 +121,14 @@ cube_defaults_apply (const CubeTypeTable *table, const CubeType *type, CubeMut *
   apply_declared (table, type, object);
   if (type->default_hook != CUBE_DEFAULT_NONE)
     cube_default_hook (type->default_hook, object);
-  for (guint i = 0; i < cube_mut_length (object); i++) {
-    const char *key;
-    CubeMut *child = cube_mut_member_at (object, i, &key);
-    const CubeField *field = cube_type_find (table, type, key, strlen (key));
-    if (field != NULL && has_defaults (table, field->shape))
-      apply_shape (table, field->shape, child);
-  }
+  for (guint i = 0; i < cube_mut_length (object); i++)
+    {
+      const char *key;
+      CubeMut *child = cube_mut_member_at (object, i, &key);
+      const CubeField *field = cube_type_find (table, type, key, strlen (key));
+      if (field != NULL && has_defaults (table, field->shape))
+        apply_shape (table, field->shape, child);
+    }
 }
 
 void

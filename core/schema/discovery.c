@@ -17,11 +17,12 @@ append_strings (GString *out, const char *key, const char *const *list)
   if (list == NULL || list[0] == NULL)
     return;
   g_string_append_printf (out, ",\"%s\":[", key);
-  for (guint i = 0; list[i] != NULL; i++) {
-    if (i > 0)
-      g_string_append_c (out, ',');
-    cube_json_append_string (out, list[i], -1);
-  }
+  for (guint i = 0; list[i] != NULL; i++)
+    {
+      if (i > 0)
+        g_string_append_c (out, ',');
+      cube_json_append_string (out, list[i], -1);
+    }
   g_string_append_c (out, ']');
 }
 
@@ -29,15 +30,17 @@ append_strings (GString *out, const char *key, const char *const *list)
 static void
 append_verbs (GString *out, guint32 verbs)
 {
-  static const CubeVerb order[] = { CUBE_VERB_CREATE, CUBE_VERB_DELETE, CUBE_VERB_DELETE_COLLECTION, CUBE_VERB_GET,
-                                    CUBE_VERB_LIST, CUBE_VERB_PATCH, CUBE_VERB_UPDATE, CUBE_VERB_WATCH };
+  static const CubeVerb order[] = { CUBE_VERB_CREATE, CUBE_VERB_DELETE, CUBE_VERB_DELETE_COLLECTION,
+                                    CUBE_VERB_GET,    CUBE_VERB_LIST,   CUBE_VERB_PATCH,
+                                    CUBE_VERB_UPDATE, CUBE_VERB_WATCH };
   g_string_append (out, "\"verbs\":[");
   gboolean first = TRUE;
   for (guint i = 0; i < G_N_ELEMENTS (order); i++)
-    if ((verbs & (1u << order[i])) != 0) {
-      g_string_append_printf (out, "%s\"%s\"", first ? "" : ",", cube_verb_name (order[i]));
-      first = FALSE;
-    }
+    if ((verbs & (1u << order[i])) != 0)
+      {
+        g_string_append_printf (out, "%s\"%s\"", first ? "" : ",", cube_verb_name (order[i]));
+        first = FALSE;
+      }
   g_string_append_c (out, ']');
 }
 
@@ -83,23 +86,25 @@ cube_version_compare (const char *a, const char *b)
   guint level[2] = { 0, 0 };
   guint64 major[2] = { 0, 0 }, minor[2] = { 0, 0 };
   const char *text[2] = { a, b };
-  for (guint i = 0; i < 2; i++) {
-    const char *at = text[i];
-    char *end;
-    if (*at != 'v' || !g_ascii_isdigit (at[1]))
-      continue;
-    major[i] = g_ascii_strtoull (at + 1, &end, 10);
-    if (*end == '\0') {
-      level[i] = 3;
-      continue;
+  for (guint i = 0; i < 2; i++)
+    {
+      const char *at = text[i];
+      char *end;
+      if (*at != 'v' || !g_ascii_isdigit (at[1]))
+        continue;
+      major[i] = g_ascii_strtoull (at + 1, &end, 10);
+      if (*end == '\0')
+        {
+          level[i] = 3;
+          continue;
+        }
+      gboolean beta = g_str_has_prefix (end, "beta"), alpha = g_str_has_prefix (end, "alpha");
+      const char *digits = end + (beta ? 4 : 5);
+      if ((!beta && !alpha) || !g_ascii_isdigit (*digits))
+        continue;
+      minor[i] = g_ascii_strtoull (digits, &end, 10);
+      level[i] = *end == '\0' ? (beta ? 2 : 1) : 0;
     }
-    gboolean beta = g_str_has_prefix (end, "beta"), alpha = g_str_has_prefix (end, "alpha");
-    const char *digits = end + (beta ? 4 : 5);
-    if ((!beta && !alpha) || !g_ascii_isdigit (*digits))
-      continue;
-    minor[i] = g_ascii_strtoull (digits, &end, 10);
-    level[i] = *end == '\0' ? (beta ? 2 : 1) : 0;
-  }
   if (level[0] != level[1])
     return level[0] > level[1] ? -1 : 1;
   if (level[0] == 0)
@@ -125,29 +130,32 @@ static GPtrArray *
 list_groups (CubeSchema *schema, GPtrArray *resources)
 {
   GPtrArray *groups = g_ptr_array_new_with_free_func (group_free);
-  for (const CubeGroup *builtin = cube_builtin_groups; builtin->name != NULL; builtin++) {
-    Group *group = add_group (groups, builtin->name);
-    for (guint i = 0; builtin->versions[i] != NULL; i++)
-      g_ptr_array_add (group->versions, (gpointer) builtin->versions[i]);
-  }
+  for (const CubeGroup *builtin = cube_builtin_groups; builtin->name != NULL; builtin++)
+    {
+      Group *group = add_group (groups, builtin->name);
+      for (guint i = 0; builtin->versions[i] != NULL; i++)
+        g_ptr_array_add (group->versions, (gpointer) builtin->versions[i]);
+    }
   g_autoptr (GPtrArray) custom = g_ptr_array_new ();
-  for (guint i = 0; i < resources->len; i++) {
-    const CubeResource *resource = resources->pdata[i];
-    if (!resource->is_custom)
-      continue;
-    Group *group = find_group (groups, resource->group);
-    if (group == NULL)
-      group = find_group (custom, resource->group);
-    if (group == NULL)
-      group = add_group (custom, resource->group);
-    if (!g_ptr_array_find_with_equal_func (group->versions, resource->version, g_str_equal, NULL))
-      g_ptr_array_add (group->versions, (gpointer) resource->version);
-  }
+  for (guint i = 0; i < resources->len; i++)
+    {
+      const CubeResource *resource = resources->pdata[i];
+      if (!resource->is_custom)
+        continue;
+      Group *group = find_group (groups, resource->group);
+      if (group == NULL)
+        group = find_group (custom, resource->group);
+      if (group == NULL)
+        group = add_group (custom, resource->group);
+      if (!g_ptr_array_find_with_equal_func (group->versions, resource->version, g_str_equal, NULL))
+        g_ptr_array_add (group->versions, (gpointer) resource->version);
+    }
   g_ptr_array_sort (custom, compare_groups);
-  for (guint i = 0; i < custom->len; i++) {
-    g_ptr_array_sort (((Group *) custom->pdata[i])->versions, compare_versions);
-    g_ptr_array_add (groups, custom->pdata[i]);
-  }
+  for (guint i = 0; i < custom->len; i++)
+    {
+      g_ptr_array_sort (((Group *) custom->pdata[i])->versions, compare_versions);
+      g_ptr_array_add (groups, custom->pdata[i]);
+    }
   return groups;
 }
 
@@ -165,11 +173,12 @@ append_group (GString *out, const Group *group, gboolean with_type)
   if (with_type)
     g_string_append (out, "\"kind\":\"APIGroup\",\"apiVersion\":\"v1\",");
   g_string_append_printf (out, "\"name\":\"%s\",\"versions\":[", group->name);
-  for (guint i = 0; i < group->versions->len; i++) {
-    if (i > 0)
-      g_string_append_c (out, ',');
-    append_group_version (out, group, i);
-  }
+  for (guint i = 0; i < group->versions->len; i++)
+    {
+      if (i > 0)
+        g_string_append_c (out, ',');
+      append_group_version (out, group, i);
+    }
   g_string_append (out, "],\"preferredVersion\":");
   append_group_version (out, group, 0);
   g_string_append_c (out, '}');
@@ -178,7 +187,8 @@ append_group (GString *out, const Group *group, gboolean with_type)
 char *
 cube_schema_discovery_api (CubeSchema *schema, const char *server_address)
 {
-  GString *out = g_string_new ("{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[{\"clientCIDR\":\"0.0.0.0/0\",");
+  GString *out =
+      g_string_new ("{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[{\"clientCIDR\":\"0.0.0.0/0\",");
   cube_json_member (out, "serverAddress", server_address == NULL ? "" : server_address);
   g_string_append (out, "}]}");
   return g_string_free (out, FALSE);
@@ -191,15 +201,16 @@ cube_schema_discovery_groups (CubeSchema *schema)
   g_autoptr (GPtrArray) groups = list_groups (schema, resources);
   GString *out = g_string_new ("{\"kind\":\"APIGroupList\",\"apiVersion\":\"v1\",\"groups\":[");
   gboolean first = TRUE;
-  for (guint i = 0; i < groups->len; i++) {
-    const Group *group = groups->pdata[i];
-    if (*group->name == '\0')
-      continue;
-    if (!first)
-      g_string_append_c (out, ',');
-    append_group (out, group, FALSE);
-    first = FALSE;
-  }
+  for (guint i = 0; i < groups->len; i++)
+    {
+      const Group *group = groups->pdata[i];
+      if (*group->name == '\0')
+        continue;
+      if (!first)
+        g_string_append_c (out, ',');
+      append_group (out, group, FALSE);
+      first = FALSE;
+    }
   g_string_append (out, "]}");
   return g_string_free (out, FALSE);
 }
@@ -234,18 +245,20 @@ append_api_resource (GString *out, const CubeResource *resource)
   if (*resource->storage_version_hash != '\0')
     cube_json_member (out, "storageVersionHash", resource->storage_version_hash);
   g_string_append_c (out, '}');
-  for (const CubeSubresource *sub = resource->subresources; sub->name != NULL; sub++) {
-    g_string_append_printf (out, ",{\"name\":\"%s/%s\",\"singularName\":\"\",\"namespaced\":%s", resource->resource, sub->name,
-                            resource->is_namespaced ? "true" : "false");
-    if (sub->version != NULL) {
-      cube_json_member (out, "group", sub->group);
-      cube_json_member (out, "version", sub->version);
+  for (const CubeSubresource *sub = resource->subresources; sub->name != NULL; sub++)
+    {
+      g_string_append_printf (out, ",{\"name\":\"%s/%s\",\"singularName\":\"\",\"namespaced\":%s", resource->resource, sub->name,
+                              resource->is_namespaced ? "true" : "false");
+      if (sub->version != NULL)
+        {
+          cube_json_member (out, "group", sub->group);
+          cube_json_member (out, "version", sub->version);
+        }
+      cube_json_member (out, "kind", sub->kind);
+      g_string_append_c (out, ',');
+      append_verbs (out, sub->verbs);
+      g_string_append_c (out, '}');
     }
-    cube_json_member (out, "kind", sub->kind);
-    g_string_append_c (out, ',');
-    append_verbs (out, sub->verbs);
-    g_string_append_c (out, '}');
-  }
 }
 
 char *
@@ -257,19 +270,21 @@ cube_schema_discovery_resources (CubeSchema *schema, const char *group, const ch
   GString *out = g_string_new ("{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\",\"groupVersion\":\"");
   g_string_append_printf (out, "%s%s%s\",\"resources\":[", group, *group == '\0' ? "" : "/", version);
   gboolean first = TRUE;
-  for (guint i = 0; i < resources->len; i++) {
-    const CubeResource *resource = resources->pdata[i];
-    if (strcmp (resource->group, group) != 0 || strcmp (resource->version, version) != 0)
-      continue;
-    if (!first)
-      g_string_append_c (out, ',');
-    append_api_resource (out, resource);
-    first = FALSE;
-  }
-  if (first) {
-    g_string_free (out, TRUE);
-    return NULL;
-  }
+  for (guint i = 0; i < resources->len; i++)
+    {
+      const CubeResource *resource = resources->pdata[i];
+      if (strcmp (resource->group, group) != 0 || strcmp (resource->version, version) != 0)
+        continue;
+      if (!first)
+        g_string_append_c (out, ',');
+      append_api_resource (out, resource);
+      first = FALSE;
+    }
+  if (first)
+    {
+      g_string_free (out, TRUE);
+      return NULL;
+    }
   g_string_append (out, "]}");
   return g_string_free (out, FALSE);
 }
@@ -298,18 +313,20 @@ append_aggregated_resource (GString *out, const CubeResource *resource)
   append_verbs (out, resource->verbs);
   append_strings (out, "shortNames", resource->short_names);
   append_strings (out, "categories", resource->categories);
-  if (resource->subresources[0].name != NULL) {
-    g_string_append (out, ",\"subresources\":[");
-    for (const CubeSubresource *sub = resource->subresources; sub->name != NULL; sub++) {
-      g_string_append_printf (out, "%s{\"subresource\":\"%s\"", sub == resource->subresources ? "" : ",", sub->name);
-      append_response_kind (out, sub->version == NULL ? resource->group : sub->group,
-                            sub->version == NULL ? resource->version : sub->version, sub->kind);
-      g_string_append_c (out, ',');
-      append_verbs (out, sub->verbs);
-      g_string_append_c (out, '}');
+  if (resource->subresources[0].name != NULL)
+    {
+      g_string_append (out, ",\"subresources\":[");
+      for (const CubeSubresource *sub = resource->subresources; sub->name != NULL; sub++)
+        {
+          g_string_append_printf (out, "%s{\"subresource\":\"%s\"", sub == resource->subresources ? "" : ",", sub->name);
+          append_response_kind (out, sub->version == NULL ? resource->group : sub->group,
+                                sub->version == NULL ? resource->version : sub->version, sub->kind);
+          g_string_append_c (out, ',');
+          append_verbs (out, sub->verbs);
+          g_string_append_c (out, '}');
+        }
+      g_string_append_c (out, ']');
     }
-    g_string_append_c (out, ']');
-  }
   g_string_append_c (out, '}');
 }
 
@@ -318,15 +335,16 @@ append_aggregated_version (GString *out, GPtrArray *resources, const char *group
 {
   g_string_append_printf (out, "{\"version\":\"%s\",\"resources\":[", version);
   gboolean first = TRUE;
-  for (guint i = 0; i < resources->len; i++) {
-    const CubeResource *resource = resources->pdata[i];
-    if (strcmp (resource->group, group) != 0 || strcmp (resource->version, version) != 0)
-      continue;
-    if (!first)
-      g_string_append_c (out, ',');
-    append_aggregated_resource (out, resource);
-    first = FALSE;
-  }
+  for (guint i = 0; i < resources->len; i++)
+    {
+      const CubeResource *resource = resources->pdata[i];
+      if (strcmp (resource->group, group) != 0 || strcmp (resource->version, version) != 0)
+        continue;
+      if (!first)
+        g_string_append_c (out, ',');
+      append_aggregated_resource (out, resource);
+      first = FALSE;
+    }
   g_string_append (out, "],\"freshness\":\"Current\"}");
 }
 
@@ -338,22 +356,24 @@ cube_schema_discovery_aggregated (CubeSchema *schema, gboolean is_core, const ch
   GString *out = g_string_new ("{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/");
   g_string_append_printf (out, "%s\",\"metadata\":{},\"items\":[", version == NULL ? "v2" : version);
   gboolean first = TRUE;
-  for (guint i = 0; i < groups->len; i++) {
-    const Group *group = groups->pdata[i];
-    if ((*group->name == '\0') != is_core)
-      continue;
-    g_string_append (out, first ? "{\"metadata\":{" : ",{\"metadata\":{");
-    if (!is_core)
-      cube_json_member (out, "name", group->name);
-    g_string_append (out, "},\"versions\":[");
-    for (guint v = 0; v < group->versions->len; v++) {
-      if (v > 0)
-        g_string_append_c (out, ',');
-      append_aggregated_version (out, resources, group->name, group->versions->pdata[v]);
+  for (guint i = 0; i < groups->len; i++)
+    {
+      const Group *group = groups->pdata[i];
+      if ((*group->name == '\0') != is_core)
+        continue;
+      g_string_append (out, first ? "{\"metadata\":{" : ",{\"metadata\":{");
+      if (!is_core)
+        cube_json_member (out, "name", group->name);
+      g_string_append (out, "},\"versions\":[");
+      for (guint v = 0; v < group->versions->len; v++)
+        {
+          if (v > 0)
+            g_string_append_c (out, ',');
+          append_aggregated_version (out, resources, group->name, group->versions->pdata[v]);
+        }
+      g_string_append (out, "]}");
+      first = FALSE;
     }
-    g_string_append (out, "]}");
-    first = FALSE;
-  }
   g_string_append (out, "]}");
   return g_string_free (out, FALSE);
 }

@@ -65,25 +65,26 @@ static void
 append_quoted (GString *out, const char *text, gsize length)
 {
   g_string_append_c (out, '"');
-  for (const char *at = text; at < text + length;) {
-    gunichar c = g_utf8_get_char (at);
-    const char *next = g_utf8_next_char (at);
-    if (c == '"' || c == '\\')
-      g_string_append_printf (out, "\\%c", (char) c);
-    else if (c == '\n')
-      g_string_append (out, "\\n");
-    else if (c == '\t')
-      g_string_append (out, "\\t");
-    else if (c == '\r')
-      g_string_append (out, "\\r");
-    else if (c < 0x20 || c == 0x7f)
-      g_string_append_printf (out, "\\x%02x", c);
-    else if (!g_unichar_isprint (c))
-      g_string_append_printf (out, c > 0xffff ? "\\U%08x" : "\\u%04x", c);
-    else
-      g_string_append_len (out, at, next - at);
-    at = next;
-  }
+  for (const char *at = text; at < text + length;)
+    {
+      gunichar c = g_utf8_get_char (at);
+      const char *next = g_utf8_next_char (at);
+      if (c == '"' || c == '\\')
+        g_string_append_printf (out, "\\%c", (char) c);
+      else if (c == '\n')
+        g_string_append (out, "\\n");
+      else if (c == '\t')
+        g_string_append (out, "\\t");
+      else if (c == '\r')
+        g_string_append (out, "\\r");
+      else if (c < 0x20 || c == 0x7f)
+        g_string_append_printf (out, "\\x%02x", c);
+      else if (!g_unichar_isprint (c))
+        g_string_append_printf (out, c > 0xffff ? "\\U%08x" : "\\u%04x", c);
+      else
+        g_string_append_len (out, at, next - at);
+      at = next;
+    }
   g_string_append_c (out, '"');
 }
 
@@ -108,16 +109,18 @@ cube_field_errors_add (CubeFieldErrors *errors, const char *type, const char *fi
   detail = g_strdup_vprintf (format, args);
   va_end (args);
   GString *body = g_string_new (kinds[kind].text);
-  if (kinds[kind].shows_value && cube_view_exists (value)) {
-    g_string_append (body, ": ");
-    append_value (body, value);
-  }
+  if (kinds[kind].shows_value && cube_view_exists (value))
+    {
+      g_string_append (body, ": ");
+      append_value (body, value);
+    }
   if (*detail != '\0')
     g_string_append_printf (body, ": %s", detail);
-  if (errors->entries == NULL) {
-    errors->entries = g_array_new (FALSE, FALSE, sizeof (Entry));
-    g_array_set_clear_func (errors->entries, entry_clear);
-  }
+  if (errors->entries == NULL)
+    {
+      errors->entries = g_array_new (FALSE, FALSE, sizeof (Entry));
+      g_array_set_clear_func (errors->entries, entry_clear);
+    }
   Entry entry = { kinds[kind].reason, g_strdup (field), g_string_free (body, FALSE) };
   g_array_append_val (errors->entries, entry);
 }
@@ -130,21 +133,23 @@ cube_field_errors_to_error (const CubeFieldErrors *errors, const char *group, co
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr (GString) list = g_string_new (NULL);
   guint distinct = 0;
-  for (guint i = 0; i < errors->entries->len; i++) {
-    const Entry *entry = &g_array_index (errors->entries, Entry, i);
-    char *text = g_strdup_printf ("%s%s%s", entry->field, *entry->field != '\0' ? ": " : "", entry->body);
-    if (!g_hash_table_add (seen, text))
-      continue;
-    g_string_append_printf (list, distinct++ > 0 ? ", %s" : "%s", text);
-  }
+  for (guint i = 0; i < errors->entries->len; i++)
+    {
+      const Entry *entry = &g_array_index (errors->entries, Entry, i);
+      char *text = g_strdup_printf ("%s%s%s", entry->field, *entry->field != '\0' ? ": " : "", entry->body);
+      if (!g_hash_table_add (seen, text))
+        continue;
+      g_string_append_printf (list, distinct++ > 0 ? ", %s" : "%s", text);
+    }
   gboolean has_group = group != NULL && *group != '\0';
-  GError *error = g_error_new (CUBE_ERROR, CUBE_ERROR_INVALID, "%s%s%s \"%s\" is invalid: %s%s%s", kind, has_group ? "." : "",
-                               has_group ? group : "", name == NULL ? "" : name, distinct > 1 ? "[" : "", list->str,
-                               distinct > 1 ? "]" : "");
+  GError *error =
+      g_error_new (CUBE_ERROR, CUBE_ERROR_INVALID, "%s%s%s \"%s\" is invalid: %s%s%s", kind, has_group ? "." : "", has_group ? group : "",
+                   name == NULL ? "" : name, distinct > 1 ? "[" : "", list->str, distinct > 1 ? "]" : "");
   cube_error_set_object (error, group, kind, name);
-  for (guint i = 0; i < errors->entries->len; i++) {
-    const Entry *entry = &g_array_index (errors->entries, Entry, i);
-    cube_error_add_cause (error, entry->reason, entry->field, "%s", entry->body);
-  }
+  for (guint i = 0; i < errors->entries->len; i++)
+    {
+      const Entry *entry = &g_array_index (errors->entries, Entry, i);
+      cube_error_add_cause (error, entry->reason, entry->field, "%s", entry->body);
+    }
   return error;
 }

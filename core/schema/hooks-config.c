@@ -17,15 +17,16 @@ check_keys (CubeView object, const char *field, gboolean is_encoded, CubeFieldEr
   const char *key, *why;
   CubeView v;
   gsize total = 0;
-  for (cube_iter_init (&it, cube_view_member (object, field)); cube_iter_next (&it, &key, &v);) {
-    gsize length = cube_view_string_length (v);
-    const char *text = cube_view_string_or (v, "");
-    if ((why = cube_name_check_config_map_key (key)) != NULL)
-      cube_check_add_text (errors, "Invalid", &CUBE_AT_KEY (&at, key), key, "%s", why);
-    if (is_encoded && length >= 4)
-      length = length / 4 * 3 - (text[length - 1] == '=') - (text[length - 2] == '=');
-    total += length;
-  }
+  for (cube_iter_init (&it, cube_view_member (object, field)); cube_iter_next (&it, &key, &v);)
+    {
+      gsize length = cube_view_string_length (v);
+      const char *text = cube_view_string_or (v, "");
+      if ((why = cube_name_check_config_map_key (key)) != NULL)
+        cube_check_add_text (errors, "Invalid", &CUBE_AT_KEY (&at, key), key, "%s", why);
+      if (is_encoded && length >= 4)
+        length = length / 4 * 3 - (text[length - 1] == '=') - (text[length - 2] == '=');
+      total += length;
+    }
   return total;
 }
 
@@ -64,10 +65,11 @@ check_secret_json (CubeView data, const char *key, CubeFieldErrors *errors)
 {
   CubePath at = { NULL, "data", 0, FALSE };
   const char *text = cube_view_string (cube_view_member (data, key));
-  if (text == NULL) {
-    cube_check_add (errors, "Required", &CUBE_AT_KEY (&at, key), cube_view_none (), "%s", "");
-    return;
-  }
+  if (text == NULL)
+    {
+      cube_check_add (errors, "Required", &CUBE_AT_KEY (&at, key), cube_view_none (), "%s", "");
+      return;
+    }
   gsize length;
   g_autofree guchar *bytes = g_base64_decode (text, &length);
   g_autoptr (GError) error = NULL;
@@ -80,26 +82,28 @@ check_secret_json (CubeView data, const char *key, CubeFieldErrors *errors)
 static void
 check_secret_type (CubeView object, CubeFieldErrors *errors)
 {
-  static const struct { const char *type, *key; } needed[] = {
-    { "kubernetes.io/ssh-auth", "ssh-privatekey" }, { "kubernetes.io/tls", "tls.crt" }, { "kubernetes.io/tls", "tls.key" } };
+  static const struct {
+    const char *type, *key;
+  } needed[] = { { "kubernetes.io/ssh-auth", "ssh-privatekey" }, { "kubernetes.io/tls", "tls.crt" }, { "kubernetes.io/tls", "tls.key" } };
   const char *type = cube_view_string_or (cube_view_member (object, "type"), "");
   CubeView data = cube_view_member (object, "data");
   CubePath at = { NULL, "data", 0, FALSE };
   for (guint i = 0; i < G_N_ELEMENTS (needed); i++)
     if (strcmp (type, needed[i].type) == 0 && !cube_view_exists (cube_view_member (data, needed[i].key)))
       cube_check_add (errors, "Required", &CUBE_AT_KEY (&at, needed[i].key), cube_view_none (), "%s", "");
-  if (strcmp (type, "kubernetes.io/service-account-token") == 0 &&
-      cube_is_empty (cube_view_get (object, "metadata", "annotations", "kubernetes.io/service-account.name")))
+  if (strcmp (type, "kubernetes.io/service-account-token") == 0
+      && cube_is_empty (cube_view_get (object, "metadata", "annotations", "kubernetes.io/service-account.name")))
     cube_field_errors_add (errors, "Required", "metadata.annotations[kubernetes.io/service-account.name]", cube_view_none (), "%s", "");
   if (strcmp (type, "kubernetes.io/dockercfg") == 0)
     check_secret_json (data, ".dockercfg", errors);
   if (strcmp (type, "kubernetes.io/dockerconfigjson") == 0)
     check_secret_json (data, ".dockerconfigjson", errors);
-  if (strcmp (type, "kubernetes.io/basic-auth") == 0 && !cube_view_exists (cube_view_member (data, "username")) &&
-      !cube_view_exists (cube_view_member (data, "password"))) {
-    cube_check_add (errors, "Required", &CUBE_AT_KEY (&at, "username"), cube_view_none (), "%s", "");
-    cube_check_add (errors, "Required", &CUBE_AT_KEY (&at, "password"), cube_view_none (), "%s", "");
-  }
+  if (strcmp (type, "kubernetes.io/basic-auth") == 0 && !cube_view_exists (cube_view_member (data, "username"))
+      && !cube_view_exists (cube_view_member (data, "password")))
+    {
+      cube_check_add (errors, "Required", &CUBE_AT_KEY (&at, "username"), cube_view_none (), "%s", "");
+      cube_check_add (errors, "Required", &CUBE_AT_KEY (&at, "password"), cube_view_none (), "%s", "");
+    }
 }
 
 void
@@ -127,20 +131,22 @@ check_taints (CubeView spec, CubeFieldErrors *errors)
   CubeIter it;
   CubeView v;
   guint i = 0;
-  for (cube_iter_init (&it, cube_view_member (spec, "taints")); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (&list, i);
-    CubeView effect = cube_view_member (v, "effect");
-    const char *text = cube_view_string_or (effect, "");
-    cube_check_name (errors, &at, v, "key", cube_name_check_qualified);
-    cube_check_name (errors, &at, v, "value", cube_name_check_label_value);
-    if (*text == '\0')
-      cube_check_add (errors, "Required", &CUBE_AT (&at, "effect"), cube_view_none (), "%s", "");
-    else if (strcmp (text, "NoSchedule") != 0 && strcmp (text, "PreferNoSchedule") != 0 && strcmp (text, "NoExecute") != 0)
-      cube_check_add (errors, "NotSupported", &CUBE_AT (&at, "effect"), effect, "supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\"");
-    g_autofree char *pair = g_strdup_printf ("%s\n%s", cube_view_string_or (cube_view_member (v, "key"), ""), text);
-    if (!cube_check_unique (&seen, pair))
-      cube_check_add (errors, "Duplicate", &at, v, "taints must be unique by key and effect pair");
-  }
+  for (cube_iter_init (&it, cube_view_member (spec, "taints")); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&list, i);
+      CubeView effect = cube_view_member (v, "effect");
+      const char *text = cube_view_string_or (effect, "");
+      cube_check_name (errors, &at, v, "key", cube_name_check_qualified);
+      cube_check_name (errors, &at, v, "value", cube_name_check_label_value);
+      if (*text == '\0')
+        cube_check_add (errors, "Required", &CUBE_AT (&at, "effect"), cube_view_none (), "%s", "");
+      else if (strcmp (text, "NoSchedule") != 0 && strcmp (text, "PreferNoSchedule") != 0 && strcmp (text, "NoExecute") != 0)
+        cube_check_add (errors, "NotSupported", &CUBE_AT (&at, "effect"), effect,
+                        "supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\"");
+      g_autofree char *pair = g_strdup_printf ("%s\n%s", cube_view_string_or (cube_view_member (v, "key"), ""), text);
+      if (!cube_check_unique (&seen, pair))
+        cube_check_add (errors, "Duplicate", &at, v, "taints must be unique by key and effect pair");
+    }
 }
 
 void
@@ -159,11 +165,11 @@ cube_hook_node (const char *subresource, CubeView object, CubeView old, CubeFiel
     cube_check_add (errors, "Invalid", &cidrs, cube_view_member (spec, "podCIDRs"), "may specify no more than one CIDR for each IP family");
   if (!cube_view_exists (old))
     return;
-  if (!cube_is_empty (cube_view_member (old_spec, "podCIDRs")) &&
-      !cube_view_equal (cube_view_member (spec, "podCIDRs"), cube_view_member (old_spec, "podCIDRs")))
+  if (!cube_is_empty (cube_view_member (old_spec, "podCIDRs"))
+      && !cube_view_equal (cube_view_member (spec, "podCIDRs"), cube_view_member (old_spec, "podCIDRs")))
     cube_check_add (errors, "Forbidden", &cidrs, cube_view_none (), "node updates may not change podCIDR except from \"\" to valid");
-  if (!cube_is_empty (cube_view_member (old_spec, "providerID")) &&
-      !cube_view_equal (cube_view_member (spec, "providerID"), cube_view_member (old_spec, "providerID")))
+  if (!cube_is_empty (cube_view_member (old_spec, "providerID"))
+      && !cube_view_equal (cube_view_member (spec, "providerID"), cube_view_member (old_spec, "providerID")))
     cube_check_add (errors, "Forbidden", &CUBE_AT (&spec_path, "providerID"), cube_view_none (),
                     "node updates may not change providerID except from \"\" to valid");
 }
@@ -187,19 +193,21 @@ cube_hook_lease (const char *subresource, CubeView object, CubeView old, CubeFie
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "leaseDurationSeconds"), seconds, "must be greater than 0");
   cube_check_not_negative (errors, &spec_path, spec, "leaseTransitions");
   if (!cube_is_empty (cube_view_member (spec, "preferredHolder")) && cube_is_empty (cube_view_member (spec, "strategy")))
-    cube_check_add (errors, "Forbidden", &CUBE_AT (&spec_path, "preferredHolder"), cube_view_none (), "may only be specified if `strategy` is defined");
+    cube_check_add (errors, "Forbidden", &CUBE_AT (&spec_path, "preferredHolder"), cube_view_none (),
+                    "may only be specified if `strategy` is defined");
 }
 
 /* ---- LimitRange ---- */
 
 /* @low of a map may not be above @high; the text has both amounts. */
 static void
-check_order (CubeFieldErrors *errors, const CubePath *at, CubeView low, CubeView high, CubeView shown, const char *low_word, const char *high_word)
+check_order (CubeFieldErrors *errors, const CubePath *at, CubeView low, CubeView high, CubeView shown, const char *low_word,
+             const char *high_word)
 {
   CubeQuantity a, b;
   if (cube_quantity_from_view (low, &a) && cube_quantity_from_view (high, &b) && cube_quantity_compare (&a, &b) > 0)
-    cube_check_add (errors, "Invalid", at, shown, "%s value %s is greater than %s value %s", low_word, cube_view_string_or (low, ""), high_word,
-                    cube_view_string_or (high, ""));
+    cube_check_add (errors, "Invalid", at, shown, "%s value %s is greater than %s value %s", low_word, cube_view_string_or (low, ""),
+                    high_word, cube_view_string_or (high, ""));
 }
 
 static void
@@ -210,32 +218,38 @@ check_limit (CubeFieldErrors *errors, const CubePath *path, CubeView item)
   gboolean is_pod = strcmp (type, "Pod") == 0, is_container = strcmp (type, "Container") == 0;
   CubeIter it;
   CubeView v;
-  for (guint i = 0; i < G_N_ELEMENTS (maps); i++) {
-    CubeView map = cube_view_member (item, maps[i]);
-    CubePath at = CUBE_AT (path, maps[i]);
-    if (is_pod && (i == 2 || i == 3) && cube_view_length (map) > 0) {
-      cube_check_add (errors, "Forbidden", &at, cube_view_none (), "may not be specified when `type` is 'Pod'");
-      continue;
+  for (guint i = 0; i < G_N_ELEMENTS (maps); i++)
+    {
+      CubeView map = cube_view_member (item, maps[i]);
+      CubePath at = CUBE_AT (path, maps[i]);
+      if (is_pod && (i == 2 || i == 3) && cube_view_length (map) > 0)
+        {
+          cube_check_add (errors, "Forbidden", &at, cube_view_none (), "may not be specified when `type` is 'Pod'");
+          continue;
+        }
+      cube_check_resources (errors, &at, map, is_pod || is_container);
+      for (cube_iter_init (&it, map); cube_iter_next (&it, &name, &v);)
+        {
+          CubePath key = CUBE_AT_KEY (&at, name);
+          CubeView low = cube_view_get (item, "min", name), high = cube_view_get (item, "max", name),
+                   limit = cube_view_get (item, "default", name);
+          if (i == 1)
+            check_order (errors, &key, v, high, v, "min", "max");
+          if (i == 2)
+            {
+              check_order (errors, &key, low, v, v, "min", "default");
+              check_order (errors, &key, v, high, v, "default", "max");
+            }
+          if (i == 3)
+            {
+              check_order (errors, &key, low, v, v, "min", "default request");
+              check_order (errors, &key, v, high, v, "default request", "max");
+              check_order (errors, &key, v, limit, v, "default request", "default limit");
+            }
+        }
     }
-    cube_check_resources (errors, &at, map, is_pod || is_container);
-    for (cube_iter_init (&it, map); cube_iter_next (&it, &name, &v);) {
-      CubePath key = CUBE_AT_KEY (&at, name);
-      CubeView low = cube_view_get (item, "min", name), high = cube_view_get (item, "max", name), limit = cube_view_get (item, "default", name);
-      if (i == 1)
-        check_order (errors, &key, v, high, v, "min", "max");
-      if (i == 2) {
-        check_order (errors, &key, low, v, v, "min", "default");
-        check_order (errors, &key, v, high, v, "default", "max");
-      }
-      if (i == 3) {
-        check_order (errors, &key, low, v, v, "min", "default request");
-        check_order (errors, &key, v, high, v, "default request", "max");
-        check_order (errors, &key, v, limit, v, "default request", "default limit");
-      }
-    }
-  }
-  if (strcmp (type, "PersistentVolumeClaim") == 0 && !cube_view_exists (cube_view_get (item, "min", "storage")) &&
-      !cube_view_exists (cube_view_get (item, "max", "storage")))
+  if (strcmp (type, "PersistentVolumeClaim") == 0 && !cube_view_exists (cube_view_get (item, "min", "storage"))
+      && !cube_view_exists (cube_view_get (item, "max", "storage")))
     cube_check_add (errors, "Required", &CUBE_AT (path, "limits"), cube_view_none (),
                     "either minimum or maximum storage value is required, but neither was provided");
 }
@@ -248,17 +262,18 @@ cube_hook_limit_range (const char *subresource, CubeView object, CubeView old, C
   CubeIter it;
   CubeView v;
   guint i = 0;
-  for (cube_iter_init (&it, cube_view_get (object, "spec", "limits")); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (&list, i);
-    CubeView type = cube_view_member (v, "type");
-    const char *text = cube_view_string_or (type, "");
-    if (*text != '\0' && strcmp (text, "Pod") != 0 && strcmp (text, "Container") != 0 && strcmp (text, "PersistentVolumeClaim") != 0 &&
-        strchr (text, '/') == NULL)
-      cube_check_add (errors, "Invalid", &CUBE_AT (&at, "type"), type, "must be a standard limit type or fully qualified");
-    if (*text != '\0' && !cube_check_unique (&seen, text))
-      cube_check_add (errors, "Duplicate", &CUBE_AT (&at, "type"), type, "%s", "");
-    check_limit (errors, &at, v);
-  }
+  for (cube_iter_init (&it, cube_view_get (object, "spec", "limits")); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&list, i);
+      CubeView type = cube_view_member (v, "type");
+      const char *text = cube_view_string_or (type, "");
+      if (*text != '\0' && strcmp (text, "Pod") != 0 && strcmp (text, "Container") != 0 && strcmp (text, "PersistentVolumeClaim") != 0
+          && strchr (text, '/') == NULL)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&at, "type"), type, "must be a standard limit type or fully qualified");
+      if (*text != '\0' && !cube_check_unique (&seen, text))
+        cube_check_add (errors, "Duplicate", &CUBE_AT (&at, "type"), type, "%s", "");
+      check_limit (errors, &at, v);
+    }
 }
 
 /* ---- ResourceQuota ---- */
@@ -282,7 +297,8 @@ cube_hook_resource_quota (const char *subresource, CubeView object, CubeView old
   if (*subresource != '\0')
     return;
   cube_check_resources (errors, &hard, cube_view_member (spec, "hard"), FALSE);
-  if ((has_text (scopes, "BestEffort") && has_text (scopes, "NotBestEffort")) || (has_text (scopes, "Terminating") && has_text (scopes, "NotTerminating")))
+  if ((has_text (scopes, "BestEffort") && has_text (scopes, "NotBestEffort"))
+      || (has_text (scopes, "Terminating") && has_text (scopes, "NotTerminating")))
     cube_check_add (errors, "Invalid", &scopes_at, scopes, "conflicting scopes");
   if (cube_view_exists (old))
     cube_check_immutable (errors, &spec_path, spec, cube_view_member (old, "spec"), "scopes", "field is immutable");
@@ -293,27 +309,35 @@ cube_hook_resource_quota (const char *subresource, CubeView object, CubeView old
 void
 cube_hook_priority_class (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
-  static const struct { const char *name; gint64 value; } known[] = { { "system-cluster-critical", 2000000000 }, { "system-node-critical", 2000001000 } };
+  static const struct {
+    const char *name;
+    gint64 value;
+  } known[] = { { "system-cluster-critical", 2000000000 }, { "system-node-critical", 2000001000 } };
   const char *name = cube_view_string_or (cube_view_get (object, "metadata", "name"), "");
   gint64 value = cube_view_get_int (object, 0, "value");
-  if (cube_view_exists (old)) {
-    if (value != cube_view_get_int (old, 0, "value"))
-      cube_field_errors_add (errors, "Forbidden", "value", cube_view_none (), "may not be changed in an update.");
-    return;
-  }
-  if (!g_str_has_prefix (name, "system-")) {
-    if (value > 1000000000)
-      cube_field_errors_add (errors, "Forbidden", "value", cube_view_none (), "maximum allowed value of a user defined priority is 1000000000");
-    return;
-  }
+  if (cube_view_exists (old))
+    {
+      if (value != cube_view_get_int (old, 0, "value"))
+        cube_field_errors_add (errors, "Forbidden", "value", cube_view_none (), "may not be changed in an update.");
+      return;
+    }
+  if (!g_str_has_prefix (name, "system-"))
+    {
+      if (value > 1000000000)
+        cube_field_errors_add (errors, "Forbidden", "value", cube_view_none (),
+                               "maximum allowed value of a user defined priority is 1000000000");
+      return;
+    }
   g_autofree char *why = g_strdup_printf ("%s is not a known system priority class", name);
   for (guint i = 0; i < G_N_ELEMENTS (known); i++)
-    if (strcmp (name, known[i].name) == 0) {
-      g_free (why);
-      why = value != known[i].value ? g_strdup_printf ("value of %s PriorityClass must be %" G_GINT64_FORMAT, name, known[i].value)
-            : cube_view_get_bool (object, FALSE, "globalDefault") ? g_strdup_printf ("globalDefault of %s PriorityClass must be false", name)
-                                                                  : NULL;
-    }
+    if (strcmp (name, known[i].name) == 0)
+      {
+        g_free (why);
+        why = value != known[i].value ? g_strdup_printf ("value of %s PriorityClass must be %" G_GINT64_FORMAT, name, known[i].value)
+              : cube_view_get_bool (object, FALSE, "globalDefault")
+                  ? g_strdup_printf ("globalDefault of %s PriorityClass must be false", name)
+                  : NULL;
+      }
   if (why != NULL)
     cube_field_errors_add (errors, "Forbidden", "metadata.name", cube_view_none (),
                            "priority class names with 'system-' prefix are reserved for system use only. error: %s", why);
@@ -329,7 +353,8 @@ cube_hook_event (const char *subresource, CubeView object, CubeView old, CubeFie
   if (!cube_view_exists (view))
     view = cube_view_get (object, "regarding", "namespace");
   const char *other = cube_view_string_or (view, "");
-  gboolean is_fine = *other != '\0' ? strcmp (own, other) == 0 : strcmp (own, "default") == 0 || strcmp (own, "kube-system") == 0 || *own == '\0';
+  gboolean is_fine =
+      *other != '\0' ? strcmp (own, other) == 0 : strcmp (own, "default") == 0 || strcmp (own, "kube-system") == 0 || *own == '\0';
   if (!is_fine)
     cube_check_add_text (errors, "Invalid", &CUBE_AT (&((CubePath){ NULL, "involvedObject", 0, FALSE }), "namespace"), other,
                          "does not match event.namespace");

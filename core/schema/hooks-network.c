@@ -14,30 +14,35 @@ check_reachable (CubeFieldErrors *errors, const CubePath *path, CubeView value)
   struct in_addr four;
   struct in6_addr six;
   const char *text = cube_view_string_or (value, ""), *why = NULL;
-  if (inet_pton (AF_INET, text, &four) == 1) {
-    guint32 address = ntohl (four.s_addr);
-    if (address == 0) {
-      cube_check_add (errors, "Invalid", path, value, "may not be unspecified (%s)", text);
-      return;
+  if (inet_pton (AF_INET, text, &four) == 1)
+    {
+      guint32 address = ntohl (four.s_addr);
+      if (address == 0)
+        {
+          cube_check_add (errors, "Invalid", path, value, "may not be unspecified (%s)", text);
+          return;
+        }
+      if (address >> 24 == 127)
+        why = "may not be in the loopback range (127.0.0.0/8, ::1/128)";
+      else if (address >> 16 == 0xa9fe)
+        why = "may not be in the link-local range (169.254.0.0/16, fe80::/10)";
+      else if (address >> 8 == 0xe00000)
+        why = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)";
     }
-    if (address >> 24 == 127)
-      why = "may not be in the loopback range (127.0.0.0/8, ::1/128)";
-    else if (address >> 16 == 0xa9fe)
-      why = "may not be in the link-local range (169.254.0.0/16, fe80::/10)";
-    else if (address >> 8 == 0xe00000)
-      why = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)";
-  } else if (inet_pton (AF_INET6, text, &six) == 1) {
-    if (IN6_IS_ADDR_UNSPECIFIED (&six)) {
-      cube_check_add (errors, "Invalid", path, value, "may not be unspecified (%s)", text);
-      return;
+  else if (inet_pton (AF_INET6, text, &six) == 1)
+    {
+      if (IN6_IS_ADDR_UNSPECIFIED (&six))
+        {
+          cube_check_add (errors, "Invalid", path, value, "may not be unspecified (%s)", text);
+          return;
+        }
+      if (IN6_IS_ADDR_LOOPBACK (&six))
+        why = "may not be in the loopback range (127.0.0.0/8, ::1/128)";
+      else if (IN6_IS_ADDR_LINKLOCAL (&six))
+        why = "may not be in the link-local range (169.254.0.0/16, fe80::/10)";
+      else if (IN6_IS_ADDR_MC_LINKLOCAL (&six))
+        why = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)";
     }
-    if (IN6_IS_ADDR_LOOPBACK (&six))
-      why = "may not be in the loopback range (127.0.0.0/8, ::1/128)";
-    else if (IN6_IS_ADDR_LINKLOCAL (&six))
-      why = "may not be in the link-local range (169.254.0.0/16, fe80::/10)";
-    else if (IN6_IS_ADDR_MC_LINKLOCAL (&six))
-      why = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)";
-  }
   if (why != NULL)
     cube_check_add (errors, "Invalid", path, value, "%s", why);
 }
@@ -83,22 +88,25 @@ check_service_ports (CubeView spec, const char *type, CubeFieldErrors *errors)
   gboolean headless = g_strcmp0 (cube_view_string (cube_view_member (spec, "clusterIP")), "None") == 0;
   if (n == 0 && !headless && strcmp (type, "ExternalName") != 0)
     cube_check_add (errors, "Required", &list, cube_view_none (), "%s", "");
-  for (cube_iter_init (&it, ports); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (&list, i);
-    CubeView name = cube_view_member (v, "name"), node = cube_view_member (v, "nodePort");
-    const char *protocol = cube_view_string_or (cube_view_member (v, "protocol"), "TCP");
-    check_service_port (errors, &at, v, n > 1, type);
-    if (!cube_is_empty (name) && !cube_check_unique (&names, cube_view_string_or (name, "")))
-      cube_check_add (errors, "Duplicate", &CUBE_AT (&at, "name"), name, "%s", "");
-    g_autofree char *pair = g_strdup_printf ("{\"protocol\":\"%s\",\"port\":%" G_GINT64_FORMAT "}", protocol, cube_view_get_int (v, 0, "port"));
-    if (!cube_check_unique (&numbers, pair)) {
-      g_autoptr (CubeValue) shown = cube_value_from_json (pair, -1, NULL, NULL);
-      cube_check_add (errors, "Duplicate", &at, shown == NULL ? cube_view_none () : cube_value_root (shown), "%s", "");
+  for (cube_iter_init (&it, ports); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&list, i);
+      CubeView name = cube_view_member (v, "name"), node = cube_view_member (v, "nodePort");
+      const char *protocol = cube_view_string_or (cube_view_member (v, "protocol"), "TCP");
+      check_service_port (errors, &at, v, n > 1, type);
+      if (!cube_is_empty (name) && !cube_check_unique (&names, cube_view_string_or (name, "")))
+        cube_check_add (errors, "Duplicate", &CUBE_AT (&at, "name"), name, "%s", "");
+      g_autofree char *pair =
+          g_strdup_printf ("{\"protocol\":\"%s\",\"port\":%" G_GINT64_FORMAT "}", protocol, cube_view_get_int (v, 0, "port"));
+      if (!cube_check_unique (&numbers, pair))
+        {
+          g_autoptr (CubeValue) shown = cube_value_from_json (pair, -1, NULL, NULL);
+          cube_check_add (errors, "Duplicate", &at, shown == NULL ? cube_view_none () : cube_value_root (shown), "%s", "");
+        }
+      g_autofree char *node_pair = g_strdup_printf ("%s/%" G_GINT64_FORMAT, protocol, cube_view_int (node, 0));
+      if (cube_view_int (node, 0) != 0 && !cube_check_unique (&nodes, node_pair))
+        cube_check_add (errors, "Duplicate", &CUBE_AT (&at, "nodePort"), node, "%s", "");
     }
-    g_autofree char *node_pair = g_strdup_printf ("%s/%" G_GINT64_FORMAT, protocol, cube_view_int (node, 0));
-    if (cube_view_int (node, 0) != 0 && !cube_check_unique (&nodes, node_pair))
-      cube_check_add (errors, "Duplicate", &CUBE_AT (&at, "nodePort"), node, "%s", "");
-  }
 }
 
 static void
@@ -124,12 +132,14 @@ check_cluster_ips (CubeView spec, const char *type, CubeFieldErrors *errors)
   static const char *const external_forbids[] = { "clusterIPs", "ipFamilies", "ipFamilyPolicy" };
   CubeView ips = cube_view_member (spec, "clusterIPs"), first = cube_view_element (ips, 0), ip = cube_view_member (spec, "clusterIP"), v;
   CubePath list = CUBE_AT (&spec_path, "clusterIPs");
-  if (strcmp (type, "ExternalName") == 0) {
-    for (guint i = 0; i < G_N_ELEMENTS (external_forbids); i++)
-      if (!cube_is_empty (cube_view_member (spec, external_forbids[i])))
-        cube_check_add (errors, "Forbidden", &CUBE_AT (&spec_path, external_forbids[i]), cube_view_none (), "may not be set for ExternalName services");
-    return;
-  }
+  if (strcmp (type, "ExternalName") == 0)
+    {
+      for (guint i = 0; i < G_N_ELEMENTS (external_forbids); i++)
+        if (!cube_is_empty (cube_view_member (spec, external_forbids[i])))
+          cube_check_add (errors, "Forbidden", &CUBE_AT (&spec_path, external_forbids[i]), cube_view_none (),
+                          "may not be set for ExternalName services");
+      return;
+    }
   gboolean headless = g_strcmp0 (cube_view_string (ip), "None") == 0;
   if (headless && (strcmp (type, "LoadBalancer") == 0 || strcmp (type, "NodePort") == 0))
     cube_check_add_text (errors, "Invalid", &CUBE_AT_INDEX (&list, 0), "None", "may not be set to 'None' for %s services", type);
@@ -139,14 +149,18 @@ check_cluster_ips (CubeView spec, const char *type, CubeFieldErrors *errors)
     cube_check_add (errors, "Invalid", &list, ips, "may only hold up to 2 values");
   CubeIter it;
   guint i = 0;
-  for (cube_iter_init (&it, ips); cube_iter_next (&it, NULL, &v); i++) {
-    if (g_strcmp0 (cube_view_string (v), "None") == 0) {
-      if (cube_view_length (ips) > 1)
-        cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&list, i), v, "'None' must be the first and only value");
-    } else if (!cube_is_empty (v)) {
-      cube_check_ip (errors, &CUBE_AT_INDEX (&list, i), v);
+  for (cube_iter_init (&it, ips); cube_iter_next (&it, NULL, &v); i++)
+    {
+      if (g_strcmp0 (cube_view_string (v), "None") == 0)
+        {
+          if (cube_view_length (ips) > 1)
+            cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&list, i), v, "'None' must be the first and only value");
+        }
+      else if (!cube_is_empty (v))
+        {
+          cube_check_ip (errors, &CUBE_AT_INDEX (&list, i), v);
+        }
     }
-  }
   if (cube_view_length (ips) == 0 && !cube_is_empty (ip) && !headless)
     cube_check_ip (errors, &CUBE_AT_INDEX (&list, 0), ip);
   int a = cube_ip_family (cube_view_string (first)), b = cube_ip_family (cube_view_string (cube_view_element (ips, 1)));
@@ -158,18 +172,20 @@ static void
 check_type_fields (CubeView spec, const char *type, CubeFieldErrors *errors)
 {
   gboolean balanced = strcmp (type, "LoadBalancer") == 0;
-  gboolean external = balanced || strcmp (type, "NodePort") == 0 ||
-                      (strcmp (type, "ClusterIP") == 0 && cube_view_length (cube_view_member (spec, "externalIPs")) > 0);
+  gboolean external = balanced || strcmp (type, "NodePort") == 0
+                      || (strcmp (type, "ClusterIP") == 0 && cube_view_length (cube_view_member (spec, "externalIPs")) > 0);
   CubeView policy = cube_view_member (spec, "externalTrafficPolicy"), health = cube_view_member (spec, "healthCheckNodePort");
   static const char *const balancer_only[][2] = { { "allocateLoadBalancerNodePorts", "allocateLoadBalancerNodePorts" },
                                                   { "loadBalancerClass", "loadBalancerClass" },
                                                   { "loadBalancerSourceRanges", "LoadBalancerSourceRanges" } };
   for (guint i = 0; i < G_N_ELEMENTS (balancer_only) && !balanced; i++)
     if (!cube_is_empty (cube_view_member (spec, balancer_only[i][0])))
-      cube_check_add (errors, "Forbidden", &CUBE_AT (&spec_path, balancer_only[i][1]), cube_view_none (), "may only be used when `type` is 'LoadBalancer'");
+      cube_check_add (errors, "Forbidden", &CUBE_AT (&spec_path, balancer_only[i][1]), cube_view_none (),
+                      "may only be used when `type` is 'LoadBalancer'");
   cube_check_name (errors, &spec_path, spec, "loadBalancerClass", cube_name_check_qualified);
   if (!cube_is_empty (policy) && !external)
-    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "externalTrafficPolicy"), policy, "may only be set for externally-accessible services");
+    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "externalTrafficPolicy"), policy,
+                    "may only be set for externally-accessible services");
   if (cube_view_int (health, 0) != 0 && !(balanced && g_strcmp0 (cube_view_string (policy), "Local") == 0))
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "healthCheckNodePort"), health,
                     "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
@@ -182,11 +198,13 @@ check_type_fields (CubeView spec, const char *type, CubeFieldErrors *errors)
   CubeIter it;
   CubeView v;
   guint i = 0;
-  for (cube_iter_init (&it, cube_view_member (spec, "loadBalancerSourceRanges")); balanced && cube_iter_next (&it, NULL, &v); i++) {
-    g_autofree char *text = g_strstrip (g_strdup (cube_view_string_or (v, "")));
-    if (cube_cidr_family (text) == 0)
-      cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&ranges, i), v, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
-  }
+  for (cube_iter_init (&it, cube_view_member (spec, "loadBalancerSourceRanges")); balanced && cube_iter_next (&it, NULL, &v); i++)
+    {
+      g_autofree char *text = g_strstrip (g_strdup (cube_view_string_or (v, "")));
+      if (cube_cidr_family (text) == 0)
+        cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&ranges, i), v,
+                        "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+    }
 }
 
 static void
@@ -195,8 +213,8 @@ check_service_update (CubeView spec, CubeView old, const char *type, CubeFieldEr
   CubeView ips = cube_view_member (spec, "clusterIPs"), before = cube_view_member (old, "clusterIPs");
   const char *old_type = cube_view_string_or (cube_view_member (old, "type"), "");
   CubePath list = CUBE_AT (&spec_path, "clusterIPs");
-  if (strcmp (type, "ExternalName") != 0 && strcmp (old_type, "ExternalName") != 0 && cube_view_length (ips) > 0 && cube_view_length (before) > 0 &&
-      !cube_view_equal (cube_view_element (ips, 0), cube_view_element (before, 0)))
+  if (strcmp (type, "ExternalName") != 0 && strcmp (old_type, "ExternalName") != 0 && cube_view_length (ips) > 0
+      && cube_view_length (before) > 0 && !cube_view_equal (cube_view_element (ips, 0), cube_view_element (before, 0)))
     cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&list, 0), ips, "may not change once set");
   if (strcmp (type, "LoadBalancer") == 0 && strcmp (old_type, "LoadBalancer") == 0)
     cube_check_immutable (errors, &spec_path, spec, old, "loadBalancerClass", "may not change once set");
@@ -214,23 +232,25 @@ cube_hook_service (const char *subresource, CubeView object, CubeView old, CubeF
     return;
   check_service_ports (spec, type, errors);
   check_cluster_ips (spec, type, errors);
-  if (strcmp (type, "ExternalName") == 0) {
-    g_autofree char *name = g_strdup (cube_view_string_or (external, ""));
-    gsize length = strlen (name);
-    const char *why;
-    if (length > 0 && name[length - 1] == '.')
-      name[length - 1] = '\0';
-    if (length == 0)
-      cube_check_add (errors, "Required", &CUBE_AT (&spec_path, "externalName"), cube_view_none (), "%s", "");
-    else if ((why = cube_name_check_dns1123_subdomain (name)) != NULL)
-      cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "externalName"), external, "%s", why);
-  }
+  if (strcmp (type, "ExternalName") == 0)
+    {
+      g_autofree char *name = g_strdup (cube_view_string_or (external, ""));
+      gsize length = strlen (name);
+      const char *why;
+      if (length > 0 && name[length - 1] == '.')
+        name[length - 1] = '\0';
+      if (length == 0)
+        cube_check_add (errors, "Required", &CUBE_AT (&spec_path, "externalName"), cube_view_none (), "%s", "");
+      else if ((why = cube_name_check_dns1123_subdomain (name)) != NULL)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "externalName"), external, "%s", why);
+    }
   cube_check_labels (errors, &CUBE_AT (&spec_path, "selector"), cube_view_member (spec, "selector"));
   check_affinity (spec, errors);
-  for (cube_iter_init (&it, cube_view_member (spec, "externalIPs")); cube_iter_next (&it, NULL, &v); i++) {
-    cube_check_ip (errors, &CUBE_AT_INDEX (&list, i), v);
-    check_reachable (errors, &CUBE_AT_INDEX (&list, i), v);
-  }
+  for (cube_iter_init (&it, cube_view_member (spec, "externalIPs")); cube_iter_next (&it, NULL, &v); i++)
+    {
+      cube_check_ip (errors, &CUBE_AT_INDEX (&list, i), v);
+      check_reachable (errors, &CUBE_AT_INDEX (&list, i), v);
+    }
   check_type_fields (spec, type, errors);
   if (cube_view_exists (old))
     check_service_update (spec, cube_view_member (old, "spec"), type, errors);
@@ -241,7 +261,8 @@ cube_warn_service (CubeView object, CubeView old, GPtrArray *warnings)
 {
   CubeView spec = cube_view_member (object, "spec");
   const char *type = cube_view_string_or (cube_view_member (spec, "type"), "");
-  gboolean headless = g_strcmp0 (cube_view_string (cube_view_member (spec, "clusterIP")), "None") == 0, external = strcmp (type, "ExternalName") == 0;
+  gboolean headless = g_strcmp0 (cube_view_string (cube_view_member (spec, "clusterIP")), "None") == 0,
+           external = strcmp (type, "ExternalName") == 0;
   gboolean has_ips = cube_view_length (cube_view_member (spec, "externalIPs")) > 0;
   const char *affinity = cube_view_string_or (cube_view_member (spec, "sessionAffinity"), "None");
   if (cube_view_exists (cube_view_get (object, "metadata", "annotations", "service.kubernetes.io/topology-aware-hints")))
@@ -273,31 +294,35 @@ cube_hook_endpoints (const char *subresource, CubeView object, CubeView old, Cub
   guint i = 0;
   if (*subresource != '\0' || cube_view_equal (all, cube_view_member (old, "subsets")))
     return;
-  for (cube_iter_init (&it, all); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (&subsets, i), ports_at = CUBE_AT (&at, "ports");
-    CubeView ports = cube_view_member (v, "ports");
-    if (cube_view_length (cube_view_member (v, "addresses")) + cube_view_length (cube_view_member (v, "notReadyAddresses")) == 0)
-      cube_check_add (errors, "Required", &at, cube_view_none (), "must specify `addresses` or `notReadyAddresses`");
-    for (guint l = 0; l < 2; l++) {
-      CubePath list = CUBE_AT (&at, lists[l]);
+  for (cube_iter_init (&it, all); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&subsets, i), ports_at = CUBE_AT (&at, "ports");
+      CubeView ports = cube_view_member (v, "ports");
+      if (cube_view_length (cube_view_member (v, "addresses")) + cube_view_length (cube_view_member (v, "notReadyAddresses")) == 0)
+        cube_check_add (errors, "Required", &at, cube_view_none (), "must specify `addresses` or `notReadyAddresses`");
+      for (guint l = 0; l < 2; l++)
+        {
+          CubePath list = CUBE_AT (&at, lists[l]);
+          guint j = 0;
+          for (cube_iter_init (&inner, cube_view_member (v, lists[l])); cube_iter_next (&inner, NULL, &a); j++)
+            {
+              CubePath address = CUBE_AT_INDEX (&list, j);
+              cube_check_ip (errors, &CUBE_AT (&address, "ip"), cube_view_member (a, "ip"));
+              check_reachable (errors, &CUBE_AT (&address, "ip"), cube_view_member (a, "ip"));
+              cube_check_name (errors, &address, a, "hostname", cube_name_check_dns1123_label);
+              cube_check_name (errors, &address, a, "nodeName", cube_name_check_dns1123_subdomain);
+            }
+        }
       guint j = 0;
-      for (cube_iter_init (&inner, cube_view_member (v, lists[l])); cube_iter_next (&inner, NULL, &a); j++) {
-        CubePath address = CUBE_AT_INDEX (&list, j);
-        cube_check_ip (errors, &CUBE_AT (&address, "ip"), cube_view_member (a, "ip"));
-        check_reachable (errors, &CUBE_AT (&address, "ip"), cube_view_member (a, "ip"));
-        cube_check_name (errors, &address, a, "hostname", cube_name_check_dns1123_label);
-        cube_check_name (errors, &address, a, "nodeName", cube_name_check_dns1123_subdomain);
-      }
+      for (cube_iter_init (&inner, ports); cube_iter_next (&inner, NULL, &a); j++)
+        {
+          CubePath port = CUBE_AT_INDEX (&ports_at, j);
+          if (cube_view_length (ports) > 1)
+            cube_check_required (errors, &port, a, "name", "");
+          cube_check_name (errors, &port, a, "name", cube_name_check_dns1123_label);
+          cube_check_range (errors, &port, a, "port", 1, 65535);
+        }
     }
-    guint j = 0;
-    for (cube_iter_init (&inner, ports); cube_iter_next (&inner, NULL, &a); j++) {
-      CubePath port = CUBE_AT_INDEX (&ports_at, j);
-      if (cube_view_length (ports) > 1)
-        cube_check_required (errors, &port, a, "name", "");
-      cube_check_name (errors, &port, a, "name", cube_name_check_dns1123_label);
-      cube_check_range (errors, &port, a, "port", 1, 65535);
-    }
-  }
 }
 
 static void
@@ -309,18 +334,19 @@ check_endpoint (CubeFieldErrors *errors, const CubePath *at, CubeView endpoint, 
   guint i = 0;
   if (cube_view_length (addresses) == 0)
     cube_check_add (errors, "Required", &list, cube_view_none (), "must contain at least 1 address");
-  for (cube_iter_init (&it, addresses); strcmp (type, "FQDN") != 0 && cube_iter_next (&it, NULL, &v); i++) {
-    CubePath address = CUBE_AT_INDEX (&list, i);
-    int family = cube_ip_family (cube_view_string_or (v, ""));
-    if (family == 0)
-      cube_check_ip (errors, &address, v);
-    else if (family == 6 && strcmp (type, "IPv4") == 0)
-      cube_check_add (errors, "Invalid", &list, v, "must be an IPv4 address");
-    else if (family == 4 && strcmp (type, "IPv6") == 0)
-      cube_check_add (errors, "Invalid", &list, v, "must be an IPv6 address");
-    else
-      check_reachable (errors, &address, v);
-  }
+  for (cube_iter_init (&it, addresses); strcmp (type, "FQDN") != 0 && cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath address = CUBE_AT_INDEX (&list, i);
+      int family = cube_ip_family (cube_view_string_or (v, ""));
+      if (family == 0)
+        cube_check_ip (errors, &address, v);
+      else if (family == 6 && strcmp (type, "IPv4") == 0)
+        cube_check_add (errors, "Invalid", &list, v, "must be an IPv4 address");
+      else if (family == 4 && strcmp (type, "IPv6") == 0)
+        cube_check_add (errors, "Invalid", &list, v, "must be an IPv6 address");
+      else
+        check_reachable (errors, &address, v);
+    }
   cube_check_name (errors, at, endpoint, "nodeName", cube_name_check_dns1123_subdomain);
   cube_check_name (errors, at, endpoint, "hostname", cube_name_check_dns1123_label);
 }
@@ -336,14 +362,15 @@ cube_hook_endpoint_slice (const char *subresource, CubeView object, CubeView old
   guint i = 0;
   if (*subresource != '\0')
     return;
-  for (cube_iter_init (&it, cube_view_member (object, "ports")); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (&ports, i);
-    const char *name = cube_view_string_or (cube_view_member (v, "name"), "");
-    cube_check_name (errors, &at, v, "name", cube_name_check_dns1123_label);
-    if (!cube_check_unique (&names, name))
-      cube_check_add_text (errors, "Duplicate", &CUBE_AT (&at, "name"), name, "%s", "");
-    cube_check_name (errors, &at, v, "appProtocol", cube_name_check_qualified);
-  }
+  for (cube_iter_init (&it, cube_view_member (object, "ports")); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&ports, i);
+      const char *name = cube_view_string_or (cube_view_member (v, "name"), "");
+      cube_check_name (errors, &at, v, "name", cube_name_check_dns1123_label);
+      if (!cube_check_unique (&names, name))
+        cube_check_add_text (errors, "Duplicate", &CUBE_AT (&at, "name"), name, "%s", "");
+      cube_check_name (errors, &at, v, "appProtocol", cube_name_check_qualified);
+    }
   if (cube_view_equal (all, cube_view_member (old, "endpoints")))
     return;
   if (cube_view_length (all) > 1000)
@@ -365,28 +392,36 @@ cube_warn_endpoint_slice (CubeView object, CubeView old, GPtrArray *warnings)
 static void
 check_backend (CubeFieldErrors *errors, const CubePath *at, CubeView backend)
 {
-  CubeView service = cube_view_member (backend, "service"), reference = cube_view_member (backend, "resource"), port = cube_view_member (service, "port");
+  CubeView service = cube_view_member (backend, "service"), reference = cube_view_member (backend, "resource"),
+           port = cube_view_member (service, "port");
   CubePath service_at = CUBE_AT (at, "service"), port_at = CUBE_AT (&service_at, "port"), resource_at = CUBE_AT (at, "resource");
-  if (cube_view_exists (service) && cube_view_exists (reference)) {
-    cube_check_add_text (errors, "Invalid", at, "", "cannot set both resource and service backends");
-  } else if (cube_view_exists (reference)) {
-    cube_check_required (errors, &resource_at, reference, "kind", "");
-    cube_check_required (errors, &resource_at, reference, "name", "");
-  } else if (cube_view_exists (service)) {
-    gboolean has_name = !cube_is_empty (cube_view_member (port, "name")), has_number = cube_view_get_int (port, 0, "number") != 0;
-    cube_check_required (errors, &service_at, service, "name", "");
-    cube_check_name (errors, &service_at, service, "name", cube_name_check_dns1123_label);
-    if (has_name && has_number)
-      cube_check_add_text (errors, "Invalid", at, "", "cannot set both port name & port number");
-    else if (has_name)
-      cube_check_name (errors, &port_at, port, "name", cube_name_check_port_name);
-    else if (has_number)
-      cube_check_range (errors, &port_at, port, "number", 1, 65535);
-    else
-      cube_check_add (errors, "Required", at, cube_view_none (), "port name or number is required");
-  } else {
-    cube_check_add_text (errors, "Invalid", at, "", "resource or service backend is required");
-  }
+  if (cube_view_exists (service) && cube_view_exists (reference))
+    {
+      cube_check_add_text (errors, "Invalid", at, "", "cannot set both resource and service backends");
+    }
+  else if (cube_view_exists (reference))
+    {
+      cube_check_required (errors, &resource_at, reference, "kind", "");
+      cube_check_required (errors, &resource_at, reference, "name", "");
+    }
+  else if (cube_view_exists (service))
+    {
+      gboolean has_name = !cube_is_empty (cube_view_member (port, "name")), has_number = cube_view_get_int (port, 0, "number") != 0;
+      cube_check_required (errors, &service_at, service, "name", "");
+      cube_check_name (errors, &service_at, service, "name", cube_name_check_dns1123_label);
+      if (has_name && has_number)
+        cube_check_add_text (errors, "Invalid", at, "", "cannot set both port name & port number");
+      else if (has_name)
+        cube_check_name (errors, &port_at, port, "name", cube_name_check_port_name);
+      else if (has_number)
+        cube_check_range (errors, &port_at, port, "number", 1, 65535);
+      else
+        cube_check_add (errors, "Required", at, cube_view_none (), "port name or number is required");
+    }
+  else
+    {
+      cube_check_add_text (errors, "Invalid", at, "", "resource or service backend is required");
+    }
 }
 
 static void
@@ -398,55 +433,62 @@ check_ingress_path (CubeFieldErrors *errors, const CubePath *at, CubeView path)
   CubePath path_at = CUBE_AT (at, "path");
   if (*kind == '\0')
     cube_check_add (errors, "Required", &CUBE_AT (at, "pathType"), cube_view_none (), "pathType must be specified");
-  if (strcmp (kind, "Exact") == 0 || strcmp (kind, "Prefix") == 0) {
-    if (*where != '/')
-      cube_check_add_text (errors, "Invalid", &path_at, where, "must be an absolute path");
-    for (guint i = 0; i < G_N_ELEMENTS (never); i++)
-      if (strstr (where, never[i]) != NULL)
-        cube_check_add (errors, "Invalid", &path_at, text, "must not contain '%s'", never[i]);
-    for (guint i = 0; i < G_N_ELEMENTS (never_last); i++)
-      if (g_str_has_suffix (where, never_last[i]))
-        cube_check_add (errors, "Invalid", &path_at, text, "cannot end with '%s'", never_last[i]);
-  } else if (strcmp (kind, "ImplementationSpecific") == 0 && *where != '\0' && *where != '/') {
-    cube_check_add (errors, "Invalid", &path_at, text, "must be an absolute path");
-  }
+  if (strcmp (kind, "Exact") == 0 || strcmp (kind, "Prefix") == 0)
+    {
+      if (*where != '/')
+        cube_check_add_text (errors, "Invalid", &path_at, where, "must be an absolute path");
+      for (guint i = 0; i < G_N_ELEMENTS (never); i++)
+        if (strstr (where, never[i]) != NULL)
+          cube_check_add (errors, "Invalid", &path_at, text, "must not contain '%s'", never[i]);
+      for (guint i = 0; i < G_N_ELEMENTS (never_last); i++)
+        if (g_str_has_suffix (where, never_last[i]))
+          cube_check_add (errors, "Invalid", &path_at, text, "cannot end with '%s'", never_last[i]);
+    }
+  else if (strcmp (kind, "ImplementationSpecific") == 0 && *where != '\0' && *where != '/')
+    {
+      cube_check_add (errors, "Invalid", &path_at, text, "must be an absolute path");
+    }
   check_backend (errors, &CUBE_AT (at, "backend"), cube_view_member (path, "backend"));
 }
 
 void
 cube_hook_ingress (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
-  CubeView spec = cube_view_member (object, "spec"), rules = cube_view_member (spec, "rules"), backend = cube_view_member (spec, "defaultBackend"), v, p;
+  CubeView spec = cube_view_member (object, "spec"), rules = cube_view_member (spec, "rules"),
+           backend = cube_view_member (spec, "defaultBackend"), v, p;
   CubePath list = CUBE_AT (&spec_path, "rules");
   CubeIter it, inner;
   guint i = 0;
   if (*subresource != '\0' || cube_view_equal (spec, cube_view_member (old, "spec")))
     return;
-  if (cube_view_length (rules) == 0 && !cube_view_exists (backend)) {
-    g_autoptr (CubeValue) none = cube_value_from_json ("[]", -1, NULL, NULL);
-    cube_check_add (errors, "Invalid", &spec_path, cube_value_root (none), "either `defaultBackend` or `rules` must be specified");
-  }
+  if (cube_view_length (rules) == 0 && !cube_view_exists (backend))
+    {
+      g_autoptr (CubeValue) none = cube_value_from_json ("[]", -1, NULL, NULL);
+      cube_check_add (errors, "Invalid", &spec_path, cube_value_root (none), "either `defaultBackend` or `rules` must be specified");
+    }
   if (cube_view_exists (backend))
     check_backend (errors, &CUBE_AT (&spec_path, "defaultBackend"), backend);
   cube_check_name (errors, &spec_path, spec, "ingressClassName", cube_name_check_dns1123_subdomain);
-  for (cube_iter_init (&it, rules); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (&list, i), http_at = CUBE_AT (&at, "http"), paths_at = CUBE_AT (&http_at, "paths");
-    CubeView host = cube_view_member (v, "host"), http = cube_view_member (v, "http");
-    if (cube_ip_family (cube_view_string (host)) != 0)
-      cube_check_add (errors, "Invalid", &CUBE_AT (&at, "host"), host, "must be a DNS name, not an IP address");
-    cube_check_name (errors, &at, v, "host", check_host);
-    guint j = 0;
-    for (cube_iter_init (&inner, cube_view_member (http, "paths")); cube_iter_next (&inner, NULL, &p); j++)
-      check_ingress_path (errors, &CUBE_AT_INDEX (&paths_at, j), p);
-  }
+  for (cube_iter_init (&it, rules); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&list, i), http_at = CUBE_AT (&at, "http"), paths_at = CUBE_AT (&http_at, "paths");
+      CubeView host = cube_view_member (v, "host"), http = cube_view_member (v, "http");
+      if (cube_ip_family (cube_view_string (host)) != 0)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&at, "host"), host, "must be a DNS name, not an IP address");
+      cube_check_name (errors, &at, v, "host", check_host);
+      guint j = 0;
+      for (cube_iter_init (&inner, cube_view_member (http, "paths")); cube_iter_next (&inner, NULL, &p); j++)
+        check_ingress_path (errors, &CUBE_AT_INDEX (&paths_at, j), p);
+    }
 }
 
 void
 cube_warn_ingress (CubeView object, CubeView old, GPtrArray *warnings)
 {
-  if (!cube_view_exists (old) && cube_view_exists (cube_view_get (object, "metadata", "annotations", "kubernetes.io/ingress.class")) &&
-      cube_is_empty (cube_view_get (object, "spec", "ingressClassName")))
-    g_ptr_array_add (warnings, g_strdup ("annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"));
+  if (!cube_view_exists (old) && cube_view_exists (cube_view_get (object, "metadata", "annotations", "kubernetes.io/ingress.class"))
+      && cube_is_empty (cube_view_get (object, "spec", "ingressClassName")))
+    g_ptr_array_add (warnings,
+                     g_strdup ("annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"));
 }
 
 /* ---- NetworkPolicy ---- */
@@ -454,7 +496,8 @@ cube_warn_ingress (CubeView object, CubeView old, GPtrArray *warnings)
 static void
 check_peer (CubeFieldErrors *errors, const CubePath *at, CubeView peer)
 {
-  CubeView block = cube_view_member (peer, "ipBlock"), pods = cube_view_member (peer, "podSelector"), spaces = cube_view_member (peer, "namespaceSelector");
+  CubeView block = cube_view_member (peer, "ipBlock"), pods = cube_view_member (peer, "podSelector"),
+           spaces = cube_view_member (peer, "namespaceSelector");
   CubePath block_at = CUBE_AT (at, "ipBlock");
   if (!cube_view_exists (block) && !cube_view_exists (pods) && !cube_view_exists (spaces))
     cube_check_add (errors, "Required", at, cube_view_none (), "must specify a peer");
@@ -491,19 +534,22 @@ cube_hook_network_policy (const char *subresource, CubeView object, CubeView old
   if (*subresource != '\0' || cube_view_equal (spec, cube_view_member (old, "spec")))
     return;
   cube_check_label_selector (errors, &CUBE_AT (&spec_path, "podSelector"), cube_view_member (spec, "podSelector"));
-  for (guint s = 0; s < 2; s++) {
-    CubePath list = CUBE_AT (&spec_path, sides[s][0]);
-    guint i = 0;
-    for (cube_iter_init (&it, cube_view_member (spec, sides[s][0])); cube_iter_next (&it, NULL, &v); i++) {
-      CubePath at = CUBE_AT_INDEX (&list, i), ports = CUBE_AT (&at, "ports"), peers = CUBE_AT (&at, sides[s][1]);
-      guint j = 0;
-      for (cube_iter_init (&inner, cube_view_member (v, "ports")); cube_iter_next (&inner, NULL, &p); j++)
-        check_policy_port (errors, &CUBE_AT_INDEX (&ports, j), p);
-      j = 0;
-      for (cube_iter_init (&inner, cube_view_member (v, sides[s][1])); cube_iter_next (&inner, NULL, &p); j++)
-        check_peer (errors, &CUBE_AT_INDEX (&peers, j), p);
+  for (guint s = 0; s < 2; s++)
+    {
+      CubePath list = CUBE_AT (&spec_path, sides[s][0]);
+      guint i = 0;
+      for (cube_iter_init (&it, cube_view_member (spec, sides[s][0])); cube_iter_next (&it, NULL, &v); i++)
+        {
+          CubePath at = CUBE_AT_INDEX (&list, i), ports = CUBE_AT (&at, "ports"), peers = CUBE_AT (&at, sides[s][1]);
+          guint j = 0;
+          for (cube_iter_init (&inner, cube_view_member (v, "ports")); cube_iter_next (&inner, NULL, &p); j++)
+            check_policy_port (errors, &CUBE_AT_INDEX (&ports, j), p);
+          j = 0;
+          for (cube_iter_init (&inner, cube_view_member (v, sides[s][1])); cube_iter_next (&inner, NULL, &p); j++)
+            check_peer (errors, &CUBE_AT_INDEX (&peers, j), p);
+        }
     }
-  }
   if (cube_view_length (cube_view_member (spec, "policyTypes")) > 2)
-    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "policyTypes"), cube_view_member (spec, "policyTypes"), "may not specify more than two policyTypes");
+    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "policyTypes"), cube_view_member (spec, "policyTypes"),
+                    "may not specify more than two policyTypes");
 }

@@ -13,24 +13,28 @@ check_rules (CubeView object, gboolean is_namespaced, CubeFieldErrors *errors)
   CubeIter it;
   CubeView v;
   guint i = 0;
-  for (cube_iter_init (&it, cube_view_member (object, "rules")); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (&list, i), urls_at = CUBE_AT (&at, "nonResourceURLs");
-    CubeView urls = cube_view_member (v, "nonResourceURLs");
-    if (cube_is_empty (cube_view_member (v, "verbs")))
-      cube_check_add (errors, "Required", &CUBE_AT (&at, "verbs"), cube_view_none (), "verbs must contain at least one value");
-    if (cube_view_length (urls) > 0) {
-      if (is_namespaced)
-        cube_check_add (errors, "Invalid", &urls_at, urls, "namespaced rules cannot apply to non-resource URLs");
-      if (!cube_is_empty (cube_view_member (v, "apiGroups")) || !cube_is_empty (cube_view_member (v, "resources")) ||
-          !cube_is_empty (cube_view_member (v, "resourceNames")))
-        cube_check_add (errors, "Invalid", &urls_at, urls, "rules cannot apply to both regular resources and non-resource URLs");
-      continue;
+  for (cube_iter_init (&it, cube_view_member (object, "rules")); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&list, i), urls_at = CUBE_AT (&at, "nonResourceURLs");
+      CubeView urls = cube_view_member (v, "nonResourceURLs");
+      if (cube_is_empty (cube_view_member (v, "verbs")))
+        cube_check_add (errors, "Required", &CUBE_AT (&at, "verbs"), cube_view_none (), "verbs must contain at least one value");
+      if (cube_view_length (urls) > 0)
+        {
+          if (is_namespaced)
+            cube_check_add (errors, "Invalid", &urls_at, urls, "namespaced rules cannot apply to non-resource URLs");
+          if (!cube_is_empty (cube_view_member (v, "apiGroups")) || !cube_is_empty (cube_view_member (v, "resources"))
+              || !cube_is_empty (cube_view_member (v, "resourceNames")))
+            cube_check_add (errors, "Invalid", &urls_at, urls, "rules cannot apply to both regular resources and non-resource URLs");
+          continue;
+        }
+      if (cube_is_empty (cube_view_member (v, "apiGroups")))
+        cube_check_add (errors, "Required", &CUBE_AT (&at, "apiGroups"), cube_view_none (),
+                        "resource rules must supply at least one api group");
+      if (cube_is_empty (cube_view_member (v, "resources")))
+        cube_check_add (errors, "Required", &CUBE_AT (&at, "resources"), cube_view_none (),
+                        "resource rules must supply at least one resource");
     }
-    if (cube_is_empty (cube_view_member (v, "apiGroups")))
-      cube_check_add (errors, "Required", &CUBE_AT (&at, "apiGroups"), cube_view_none (), "resource rules must supply at least one api group");
-    if (cube_is_empty (cube_view_member (v, "resources")))
-      cube_check_add (errors, "Required", &CUBE_AT (&at, "resources"), cube_view_none (), "resource rules must supply at least one resource");
-  }
 }
 
 void
@@ -54,18 +58,25 @@ check_subject (CubeFieldErrors *errors, const CubePath *at, CubeView subject, gb
 {
   CubeView kind = cube_view_member (subject, "kind"), group = cube_view_member (subject, "apiGroup");
   const char *text = cube_view_string_or (kind, ""), *group_text = cube_view_string_or (group, "");
-  if (strcmp (text, "ServiceAccount") == 0) {
-    cube_check_name (errors, at, subject, "name", cube_name_check_dns1123_subdomain);
-    if (*group_text != '\0')
-      cube_check_add (errors, "NotSupported", &CUBE_AT (at, "apiGroup"), group, "supported values: \"\"");
-    if (!is_namespaced)
-      cube_check_required (errors, at, subject, "namespace", "");
-  } else if (strcmp (text, "User") == 0 || strcmp (text, "Group") == 0) {
-    if (strcmp (group_text, "rbac.authorization.k8s.io") != 0)
-      cube_check_add_text (errors, "NotSupported", &CUBE_AT (at, "apiGroup"), group_text, "supported values: \"rbac.authorization.k8s.io\"");
-  } else {
-    cube_check_add_text (errors, "NotSupported", &CUBE_AT (at, "kind"), text, "supported values: \"ServiceAccount\", \"User\", \"Group\"");
-  }
+  if (strcmp (text, "ServiceAccount") == 0)
+    {
+      cube_check_name (errors, at, subject, "name", cube_name_check_dns1123_subdomain);
+      if (*group_text != '\0')
+        cube_check_add (errors, "NotSupported", &CUBE_AT (at, "apiGroup"), group, "supported values: \"\"");
+      if (!is_namespaced)
+        cube_check_required (errors, at, subject, "namespace", "");
+    }
+  else if (strcmp (text, "User") == 0 || strcmp (text, "Group") == 0)
+    {
+      if (strcmp (group_text, "rbac.authorization.k8s.io") != 0)
+        cube_check_add_text (errors, "NotSupported", &CUBE_AT (at, "apiGroup"), group_text,
+                             "supported values: \"rbac.authorization.k8s.io\"");
+    }
+  else
+    {
+      cube_check_add_text (errors, "NotSupported", &CUBE_AT (at, "kind"), text,
+                           "supported values: \"ServiceAccount\", \"User\", \"Group\"");
+    }
 }
 
 static void
@@ -73,7 +84,8 @@ check_binding (CubeView object, CubeView old, gboolean is_namespaced, CubeFieldE
 {
   CubePath at = { NULL, "roleRef", 0, FALSE }, list = { NULL, "subjects", 0, FALSE };
   CubeView role = cube_view_member (object, "roleRef"), v;
-  const char *group = cube_view_string_or (cube_view_member (role, "apiGroup"), ""), *kind = cube_view_string_or (cube_view_member (role, "kind"), "");
+  const char *group = cube_view_string_or (cube_view_member (role, "apiGroup"), ""),
+             *kind = cube_view_string_or (cube_view_member (role, "kind"), "");
   if (strcmp (group, "rbac.authorization.k8s.io") != 0)
     cube_check_add_text (errors, "NotSupported", &CUBE_AT (&at, "apiGroup"), group, "supported values: \"rbac.authorization.k8s.io\"");
   if (strcmp (kind, "ClusterRole") != 0 && (!is_namespaced || strcmp (kind, "Role") != 0))
@@ -105,32 +117,36 @@ cube_hook_cluster_role_binding (const char *subresource, CubeView object, CubeVi
 static void
 check_metric (CubeFieldErrors *errors, const CubePath *at, CubeView metric)
 {
-  static const char *const kinds[][2] = { { "Object", "object" }, { "Pods", "pods" }, { "Resource", "resource" },
-                                          { "ContainerResource", "containerResource" }, { "External", "external" } };
+  static const char *const kinds[][2] = { { "Object", "object" },
+                                          { "Pods", "pods" },
+                                          { "Resource", "resource" },
+                                          { "ContainerResource", "containerResource" },
+                                          { "External", "external" } };
   const char *type = cube_view_string_or (cube_view_member (metric, "type"), "");
-  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
-    CubeView source = cube_view_member (metric, kinds[i][1]);
-    CubePath here = CUBE_AT (at, kinds[i][1]), target_at = CUBE_AT (&here, "target");
-    gboolean is_own = strcmp (type, kinds[i][0]) == 0;
-    if (is_own && !cube_view_exists (source))
-      cube_check_add (errors, "Required", &here, cube_view_none (), "must populate information for the given metric source");
-    else if (!is_own && cube_view_exists (source))
-      cube_check_add (errors, "Forbidden", &here, cube_view_none (), "must populate the given metric source only");
-    if (!is_own || !cube_view_exists (source))
-      continue;
-    CubeView target = cube_view_member (source, "target"), utilization = cube_view_member (target, "averageUtilization");
-    gboolean has_value = cube_view_exists (cube_view_member (target, "averageValue"));
-    if (cube_view_exists (utilization) && cube_view_int (utilization, 0) < 1)
-      cube_check_add (errors, "Invalid", &CUBE_AT (&target_at, "averageUtilization"), utilization, "must be greater than 0");
-    if (i != 2 && i != 3)
-      continue;
-    if (!has_value && !cube_view_exists (utilization))
-      cube_check_add (errors, "Required", &CUBE_AT (&target_at, "averageUtilization"), cube_view_none (),
-                      "must set either a target raw value or a target utilization");
-    if (has_value && cube_view_exists (utilization))
-      cube_check_add (errors, "Forbidden", &CUBE_AT (&target_at, "averageValue"), cube_view_none (),
-                      "may not set both a target raw value and a target utilization");
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    {
+      CubeView source = cube_view_member (metric, kinds[i][1]);
+      CubePath here = CUBE_AT (at, kinds[i][1]), target_at = CUBE_AT (&here, "target");
+      gboolean is_own = strcmp (type, kinds[i][0]) == 0;
+      if (is_own && !cube_view_exists (source))
+        cube_check_add (errors, "Required", &here, cube_view_none (), "must populate information for the given metric source");
+      else if (!is_own && cube_view_exists (source))
+        cube_check_add (errors, "Forbidden", &here, cube_view_none (), "must populate the given metric source only");
+      if (!is_own || !cube_view_exists (source))
+        continue;
+      CubeView target = cube_view_member (source, "target"), utilization = cube_view_member (target, "averageUtilization");
+      gboolean has_value = cube_view_exists (cube_view_member (target, "averageValue"));
+      if (cube_view_exists (utilization) && cube_view_int (utilization, 0) < 1)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&target_at, "averageUtilization"), utilization, "must be greater than 0");
+      if (i != 2 && i != 3)
+        continue;
+      if (!has_value && !cube_view_exists (utilization))
+        cube_check_add (errors, "Required", &CUBE_AT (&target_at, "averageUtilization"), cube_view_none (),
+                        "must set either a target raw value or a target utilization");
+      if (has_value && cube_view_exists (utilization))
+        cube_check_add (errors, "Forbidden", &CUBE_AT (&target_at, "averageValue"), cube_view_none (),
+                        "may not set both a target raw value and a target utilization");
+    }
 }
 
 static void
@@ -138,36 +154,39 @@ check_behavior (CubeView spec, CubeFieldErrors *errors)
 {
   static const char *const sides[] = { "scaleUp", "scaleDown" };
   CubePath at = CUBE_AT (&spec_path, "behavior");
-  for (guint s = 0; s < 2; s++) {
-    CubeView rules = cube_view_get (spec, "behavior", sides[s]), window = cube_view_member (rules, "stabilizationWindowSeconds"), v;
-    CubePath side = CUBE_AT (&at, sides[s]), list = CUBE_AT (&side, "policies");
-    CubeIter it;
-    guint i = 0;
-    if (!cube_view_exists (rules))
-      continue;
-    if (cube_view_int (window, 0) < 0)
-      cube_check_add (errors, "Invalid", &CUBE_AT (&side, "stabilizationWindowSeconds"), window, "must be greater than or equal to zero");
-    if (cube_view_int (window, 0) > 3600)
-      cube_check_add (errors, "Invalid", &CUBE_AT (&side, "stabilizationWindowSeconds"), window, "must be less than or equal to 3600");
-    if (cube_view_length (cube_view_member (rules, "policies")) == 0)
-      cube_check_add (errors, "Required", &list, cube_view_none (), "must specify at least one Policy");
-    for (cube_iter_init (&it, cube_view_member (rules, "policies")); cube_iter_next (&it, NULL, &v); i++) {
-      CubePath policy = CUBE_AT_INDEX (&list, i);
-      CubeView value = cube_view_member (v, "value"), period = cube_view_member (v, "periodSeconds");
-      if (cube_view_int (value, 0) <= 0)
-        cube_check_add (errors, "Invalid", &CUBE_AT (&policy, "value"), value, "must be greater than zero");
-      if (cube_view_int (period, 0) <= 0)
-        cube_check_add (errors, "Invalid", &CUBE_AT (&policy, "periodSeconds"), period, "must be greater than zero");
-      else if (cube_view_int (period, 0) > 1800)
-        cube_check_add (errors, "Invalid", &CUBE_AT (&policy, "periodSeconds"), period, "must be less than or equal to 1800");
+  for (guint s = 0; s < 2; s++)
+    {
+      CubeView rules = cube_view_get (spec, "behavior", sides[s]), window = cube_view_member (rules, "stabilizationWindowSeconds"), v;
+      CubePath side = CUBE_AT (&at, sides[s]), list = CUBE_AT (&side, "policies");
+      CubeIter it;
+      guint i = 0;
+      if (!cube_view_exists (rules))
+        continue;
+      if (cube_view_int (window, 0) < 0)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&side, "stabilizationWindowSeconds"), window, "must be greater than or equal to zero");
+      if (cube_view_int (window, 0) > 3600)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&side, "stabilizationWindowSeconds"), window, "must be less than or equal to 3600");
+      if (cube_view_length (cube_view_member (rules, "policies")) == 0)
+        cube_check_add (errors, "Required", &list, cube_view_none (), "must specify at least one Policy");
+      for (cube_iter_init (&it, cube_view_member (rules, "policies")); cube_iter_next (&it, NULL, &v); i++)
+        {
+          CubePath policy = CUBE_AT_INDEX (&list, i);
+          CubeView value = cube_view_member (v, "value"), period = cube_view_member (v, "periodSeconds");
+          if (cube_view_int (value, 0) <= 0)
+            cube_check_add (errors, "Invalid", &CUBE_AT (&policy, "value"), value, "must be greater than zero");
+          if (cube_view_int (period, 0) <= 0)
+            cube_check_add (errors, "Invalid", &CUBE_AT (&policy, "periodSeconds"), period, "must be greater than zero");
+          else if (cube_view_int (period, 0) > 1800)
+            cube_check_add (errors, "Invalid", &CUBE_AT (&policy, "periodSeconds"), period, "must be less than or equal to 1800");
+        }
     }
-  }
 }
 
 void
 cube_hook_autoscaler (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
-  CubeView spec = cube_view_member (object, "spec"), low = cube_view_member (spec, "minReplicas"), high = cube_view_member (spec, "maxReplicas"), v;
+  CubeView spec = cube_view_member (object, "spec"), low = cube_view_member (spec, "minReplicas"),
+           high = cube_view_member (spec, "maxReplicas"), v;
   CubePath list = CUBE_AT (&spec_path, "metrics");
   CubeIter it;
   guint i = 0;
@@ -197,13 +216,14 @@ cube_hook_disruption_budget (const char *subresource, CubeView object, CubeView 
     return;
   if (cube_view_exists (cube_view_member (spec, fields[0])) && cube_view_exists (cube_view_member (spec, fields[1])))
     cube_check_add (errors, "Invalid", &spec_path, spec, "minAvailable and maxUnavailable cannot be both set");
-  for (guint i = 0; i < 2; i++) {
-    CubeView value = cube_view_member (spec, fields[i]);
-    const char *text = cube_view_string (value);
-    if (text != NULL && g_str_has_suffix (text, "%") && g_ascii_strtoull (text, NULL, 10) > 100)
-      cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, fields[i]), value, "must not be greater than 100%%");
-    else if (text == NULL && cube_view_int (value, 0) < 0)
-      cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, fields[i]), value, "must be greater than or equal to 0");
-  }
+  for (guint i = 0; i < 2; i++)
+    {
+      CubeView value = cube_view_member (spec, fields[i]);
+      const char *text = cube_view_string (value);
+      if (text != NULL && g_str_has_suffix (text, "%") && g_ascii_strtoull (text, NULL, 10) > 100)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, fields[i]), value, "must not be greater than 100%%");
+      else if (text == NULL && cube_view_int (value, 0) < 0)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, fields[i]), value, "must be greater than or equal to 0");
+    }
   cube_check_label_selector (errors, &CUBE_AT (&spec_path, "selector"), cube_view_member (spec, "selector"));
 }

@@ -31,7 +31,8 @@ check_selector (CubeView spec, const char *what, CubeFieldErrors *errors)
 static void
 check_template (CubeView spec, CubeView old_spec, const char *kind, CubeFieldErrors *errors)
 {
-  CubeView template = cube_view_member (spec, "template"), pod = cube_view_member (template, "spec"), policy = cube_view_member (pod, "restartPolicy");
+  CubeView template = cube_view_member (spec, "template"), pod = cube_view_member (template, "spec"),
+           policy = cube_view_member (pod, "restartPolicy");
   CubePath at = CUBE_AT (&spec_path, "template"), pod_at = CUBE_AT (&at, "spec");
   if (!cube_view_exists (template) || (cube_view_exists (old_spec) && cube_view_equal (template, cube_view_member (old_spec, "template"))))
     return;
@@ -49,17 +50,19 @@ check_amount (CubeFieldErrors *errors, const CubePath *path, CubeView value, gbo
 {
   if (!cube_view_exists (value))
     return;
-  if (cube_view_type (value) != CUBE_VALUE_STRING) {
-    if (cube_view_int (value, 0) < 0)
-      cube_check_add (errors, "Invalid", path, value, "must be greater than or equal to 0");
-    return;
-  }
+  if (cube_view_type (value) != CUBE_VALUE_STRING)
+    {
+      if (cube_view_int (value, 0) < 0)
+        cube_check_add (errors, "Invalid", path, value, "must be greater than or equal to 0");
+      return;
+    }
   const char *text = cube_view_string (value);
   gsize digits = strspn (text, "0123456789");
   if (digits == 0 || strcmp (text + digits, "%") != 0)
-    cube_check_add (errors, "Invalid", path, value,
-                    "a valid percent string must be a numeric string followed by an ending '%%' (e.g. '1%%',  or '93%%', regex used for validation is "
-                    "'[0-9]+%%')");
+    cube_check_add (
+        errors, "Invalid", path, value,
+        "a valid percent string must be a numeric string followed by an ending '%%' (e.g. '1%%',  or '93%%', regex used for validation is "
+        "'[0-9]+%%')");
   else if (limit && g_ascii_strtoull (text, NULL, 10) > 100)
     cube_check_add (errors, "Invalid", path, value, "must not be greater than 100%%");
 }
@@ -67,13 +70,15 @@ check_amount (CubeFieldErrors *errors, const CubePath *path, CubeView value, gbo
 static gboolean
 is_zero (CubeView value)
 {
-  return cube_view_type (value) == CUBE_VALUE_STRING ? g_ascii_strtoull (cube_view_string (value), NULL, 10) == 0 : cube_view_int (value, 0) == 0;
+  return cube_view_type (value) == CUBE_VALUE_STRING ? g_ascii_strtoull (cube_view_string (value), NULL, 10) == 0
+                                                     : cube_view_int (value, 0) == 0;
 }
 
 static void
 check_status_counts (CubeView status, CubeFieldErrors *errors)
 {
-  static const char *const counts[] = { "updatedReplicas", "readyReplicas", "availableReplicas", "fullyLabeledReplicas", "currentReplicas" };
+  static const char *const counts[] = { "updatedReplicas", "readyReplicas", "availableReplicas", "fullyLabeledReplicas",
+                                        "currentReplicas" };
   CubePath at = { NULL, "status", 0, FALSE };
   gint64 total = cube_view_get_int (status, 0, "replicas");
   CubeIter it;
@@ -82,11 +87,12 @@ check_status_counts (CubeView status, CubeFieldErrors *errors)
   for (cube_iter_init (&it, status); cube_iter_next (&it, &key, &v);)
     if (cube_view_type (v) == CUBE_VALUE_INT && cube_view_int (v, 0) < 0)
       cube_check_add (errors, "Invalid", &CUBE_AT (&at, key), v, "must be greater than or equal to 0");
-  for (guint i = 0; i < G_N_ELEMENTS (counts); i++) {
-    v = cube_view_member (status, counts[i]);
-    if (cube_view_int (v, 0) > total)
-      cube_check_add (errors, "Invalid", &CUBE_AT (&at, counts[i]), v, "cannot be greater than status.replicas");
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (counts); i++)
+    {
+      v = cube_view_member (status, counts[i]);
+      if (cube_view_int (v, 0) > total)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&at, counts[i]), v, "cannot be greater than status.replicas");
+    }
   if (cube_view_get_int (status, 0, "availableReplicas") > cube_view_get_int (status, 0, "readyReplicas"))
     cube_check_add (errors, "Invalid", &CUBE_AT (&at, "availableReplicas"), cube_view_member (status, "availableReplicas"),
                     "cannot be greater than readyReplicas");
@@ -109,11 +115,12 @@ check_rolling (CubeView strategy, CubeFieldErrors *errors)
   CubeView rolling = cube_view_member (strategy, "rollingUpdate");
   CubeView unavailable = cube_view_member (rolling, "maxUnavailable"), surge = cube_view_member (rolling, "maxSurge");
   const char *type = cube_view_string_or (cube_view_member (strategy, "type"), "");
-  if (strcmp (type, "Recreate") == 0) {
-    if (cube_view_exists (rolling))
-      cube_check_add (errors, "Forbidden", &rolling_at, cube_view_none (), "may not be specified when strategy `type` is 'Recreate'");
-    return;
-  }
+  if (strcmp (type, "Recreate") == 0)
+    {
+      if (cube_view_exists (rolling))
+        cube_check_add (errors, "Forbidden", &rolling_at, cube_view_none (), "may not be specified when strategy `type` is 'Recreate'");
+      return;
+    }
   if (strcmp (type, "RollingUpdate") != 0 || !cube_view_exists (rolling))
     return;
   check_amount (errors, &CUBE_AT (&rolling_at, "maxUnavailable"), unavailable, TRUE);
@@ -158,10 +165,11 @@ cube_hook_replication_controller (const char *subresource, CubeView object, Cube
   cube_check_required (errors, &spec_path, spec, "selector", "");
   cube_check_required (errors, &spec_path, spec, "template", "");
   for (cube_iter_init (&it, selector); cube_view_exists (cube_view_member (spec, "template")) && cube_iter_next (&it, &key, &v);)
-    if (!cube_view_equal (cube_view_member (labels, key), v)) {
-      cube_field_errors_add (errors, "Invalid", "spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
-      break;
-    }
+    if (!cube_view_equal (cube_view_member (labels, key), v))
+      {
+        cube_field_errors_add (errors, "Invalid", "spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
+        break;
+      }
   check_template (spec, cube_view_member (old, "spec"), "ReplicationController", errors);
 }
 
@@ -193,15 +201,17 @@ cube_hook_daemon_set (const char *subresource, CubeView object, CubeView old, Cu
 static void
 check_stateful_update (CubeView spec, CubeView old, CubeFieldErrors *errors)
 {
-  static const char *const free_fields[] = { "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
-                                             "persistentVolumeClaimRetentionPolicy", "minReadySeconds" };
+  static const char *const free_fields[] = {
+    "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"
+  };
   g_autoptr (CubeBuilder) builder = cube_builder_new_from (spec);
   for (guint i = 0; i < G_N_ELEMENTS (free_fields); i++)
     cube_mut_set_view (cube_builder_root (builder), free_fields[i], cube_view_member (old, free_fields[i]));
   if (!cube_mut_equal_view (cube_builder_root (builder), old))
-    cube_check_add (errors, "Forbidden", &spec_path, cube_view_none (),
-                    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', "
-                    "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden");
+    cube_check_add (
+        errors, "Forbidden", &spec_path, cube_view_none (),
+        "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', "
+        "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden");
 }
 
 /* The claims a set makes are volumes of its pods. */
@@ -212,17 +222,18 @@ with_claims (CubeView spec)
   CubeMut *pod = cube_mut_ensure (cube_builder_root (builder), "template", "spec"), *volumes = cube_mut_ensure_array (pod, "volumes");
   CubeIter it;
   CubeView v;
-  for (cube_iter_init (&it, cube_view_member (spec, "volumeClaimTemplates")); cube_iter_next (&it, NULL, &v);) {
-    const char *name = cube_view_string_or (cube_view_get (v, "metadata", "name"), "");
-    gboolean is_known = FALSE;
-    for (guint i = 0; i < cube_mut_length (volumes) && !is_known; i++)
-      is_known = g_strcmp0 (cube_mut_string (cube_mut_member (cube_mut_element (volumes, i), "name")), name) == 0;
-    if (is_known)
-      continue;
-    CubeMut *volume = cube_mut_append_object (volumes);
-    cube_mut_set_string (volume, "name", name);
-    cube_mut_set_string (cube_mut_set_object (volume, "persistentVolumeClaim"), "claimName", name);
-  }
+  for (cube_iter_init (&it, cube_view_member (spec, "volumeClaimTemplates")); cube_iter_next (&it, NULL, &v);)
+    {
+      const char *name = cube_view_string_or (cube_view_get (v, "metadata", "name"), "");
+      gboolean is_known = FALSE;
+      for (guint i = 0; i < cube_mut_length (volumes) && !is_known; i++)
+        is_known = g_strcmp0 (cube_mut_string (cube_mut_member (cube_mut_element (volumes, i), "name")), name) == 0;
+      if (is_known)
+        continue;
+      CubeMut *volume = cube_mut_append_object (volumes);
+      cube_mut_set_string (volume, "name", name);
+      cube_mut_set_string (cube_mut_set_object (volume, "persistentVolumeClaim"), "claimName", name);
+    }
   return cube_builder_end (builder);
 }
 
@@ -248,14 +259,18 @@ cube_hook_stateful_set (const char *subresource, CubeView object, CubeView old, 
     cube_check_add (errors, "Invalid", &CUBE_AT (&rolling_at, "maxUnavailable"), unavailable, "cannot be 0");
   cube_check_not_negative (errors, &CUBE_AT (&spec_path, "ordinals"), cube_view_member (spec, "ordinals"), "start");
   check_selector (spec, "statefulset", errors);
-  if (cube_view_length (cube_view_member (spec, "volumeClaimTemplates")) > 0) {
-    g_autoptr (CubeValue) whole = with_claims (spec);
-    gboolean is_same = cube_view_exists (old) && cube_view_equal (cube_view_member (spec, "template"), cube_view_get (old, "spec", "template"));
-    if (!is_same)
-      check_template (cube_value_root (whole), cube_view_none (), "StatefulSet", errors);
-  } else {
-    check_template (spec, cube_view_member (old, "spec"), "StatefulSet", errors);
-  }
+  if (cube_view_length (cube_view_member (spec, "volumeClaimTemplates")) > 0)
+    {
+      g_autoptr (CubeValue) whole = with_claims (spec);
+      gboolean is_same =
+          cube_view_exists (old) && cube_view_equal (cube_view_member (spec, "template"), cube_view_get (old, "spec", "template"));
+      if (!is_same)
+        check_template (cube_value_root (whole), cube_view_none (), "StatefulSet", errors);
+    }
+  else
+    {
+      check_template (spec, cube_view_member (old, "spec"), "StatefulSet", errors);
+    }
   if (cube_view_exists (old))
     check_stateful_update (spec, cube_view_member (old, "spec"), errors);
   else
@@ -271,35 +286,38 @@ check_job_policy (CubeView policy, const CubePath *spec_at, gboolean per_index, 
   CubeIter it;
   CubeView v;
   guint i = 0;
-  for (cube_iter_init (&it, cube_view_member (policy, "rules")); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath rule = CUBE_AT_INDEX (&rules, i), codes_at = CUBE_AT (&rule, "onExitCodes"), values_at = CUBE_AT (&codes_at, "values");
-    CubeView codes = cube_view_member (v, "onExitCodes"), values = cube_view_member (codes, "values"), code;
-    gboolean has_codes = cube_view_exists (codes), has_conditions = cube_view_length (cube_view_member (v, "onPodConditions")) > 0;
-    if (g_strcmp0 (cube_view_string (cube_view_member (v, "action")), "FailIndex") == 0 && !per_index)
-      cube_check_add (errors, "Invalid", &CUBE_AT (&rule, "action"), cube_view_member (v, "action"), "requires the backoffLimitPerIndex to be set");
-    if (has_codes && has_conditions)
-      cube_check_add (errors, "Invalid", &rule, cube_view_none (), "specifying both OnExitCodes and OnPodConditions is not supported");
-    if (!has_codes && !has_conditions)
-      cube_check_add (errors, "Invalid", &rule, cube_view_none (), "specifying one of OnExitCodes and OnPodConditions is required");
-    if (!has_codes)
-      continue;
-    gboolean is_in = g_strcmp0 (cube_view_string (cube_view_member (codes, "operator")), "In") == 0;
-    gint64 last = G_MININT64;
-    CubeIter inner;
-    guint j = 0;
-    if (cube_view_length (values) == 0)
-      cube_check_add (errors, "Invalid", &values_at, values, "at least one value is required");
-    for (cube_iter_init (&inner, values); cube_iter_next (&inner, NULL, &code); j++) {
-      gint64 number = cube_view_int (code, 0);
-      if (is_in && number == 0)
-        cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&values_at, j), code, "must not be 0 for the In operator");
-      if (number == last)
-        cube_check_add (errors, "Duplicate", &CUBE_AT_INDEX (&values_at, j), code, "%s", "");
-      else if (number < last)
-        cube_check_add (errors, "Invalid", &values_at, values, "must be ordered");
-      last = number;
+  for (cube_iter_init (&it, cube_view_member (policy, "rules")); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath rule = CUBE_AT_INDEX (&rules, i), codes_at = CUBE_AT (&rule, "onExitCodes"), values_at = CUBE_AT (&codes_at, "values");
+      CubeView codes = cube_view_member (v, "onExitCodes"), values = cube_view_member (codes, "values"), code;
+      gboolean has_codes = cube_view_exists (codes), has_conditions = cube_view_length (cube_view_member (v, "onPodConditions")) > 0;
+      if (g_strcmp0 (cube_view_string (cube_view_member (v, "action")), "FailIndex") == 0 && !per_index)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&rule, "action"), cube_view_member (v, "action"),
+                        "requires the backoffLimitPerIndex to be set");
+      if (has_codes && has_conditions)
+        cube_check_add (errors, "Invalid", &rule, cube_view_none (), "specifying both OnExitCodes and OnPodConditions is not supported");
+      if (!has_codes && !has_conditions)
+        cube_check_add (errors, "Invalid", &rule, cube_view_none (), "specifying one of OnExitCodes and OnPodConditions is required");
+      if (!has_codes)
+        continue;
+      gboolean is_in = g_strcmp0 (cube_view_string (cube_view_member (codes, "operator")), "In") == 0;
+      gint64 last = G_MININT64;
+      CubeIter inner;
+      guint j = 0;
+      if (cube_view_length (values) == 0)
+        cube_check_add (errors, "Invalid", &values_at, values, "at least one value is required");
+      for (cube_iter_init (&inner, values); cube_iter_next (&inner, NULL, &code); j++)
+        {
+          gint64 number = cube_view_int (code, 0);
+          if (is_in && number == 0)
+            cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&values_at, j), code, "must not be 0 for the In operator");
+          if (number == last)
+            cube_check_add (errors, "Duplicate", &CUBE_AT_INDEX (&values_at, j), code, "%s", "");
+          else if (number < last)
+            cube_check_add (errors, "Invalid", &values_at, values, "must be ordered");
+          last = number;
+        }
     }
-  }
 }
 
 static void
@@ -308,29 +326,35 @@ check_indexed (CubeView spec, const CubePath *at, CubeFieldErrors *errors)
   static const char *const indexed_only[] = { "backoffLimitPerIndex", "maxFailedIndexes", "successPolicy" };
   CubeView completions = cube_view_member (spec, "completions"), parallelism = cube_view_member (spec, "parallelism");
   CubeView failed = cube_view_member (spec, "maxFailedIndexes"), per_index = cube_view_member (spec, "backoffLimitPerIndex");
-  if (g_strcmp0 (cube_view_string (cube_view_member (spec, "completionMode")), "Indexed") != 0) {
-    for (guint i = 0; i < G_N_ELEMENTS (indexed_only); i++)
-      if (cube_view_exists (cube_view_member (spec, indexed_only[i])))
-        cube_check_add (errors, "Invalid", &CUBE_AT (at, indexed_only[i]), cube_view_member (spec, indexed_only[i]), "requires indexed completion mode");
-    return;
-  }
+  if (g_strcmp0 (cube_view_string (cube_view_member (spec, "completionMode")), "Indexed") != 0)
+    {
+      for (guint i = 0; i < G_N_ELEMENTS (indexed_only); i++)
+        if (cube_view_exists (cube_view_member (spec, indexed_only[i])))
+          cube_check_add (errors, "Invalid", &CUBE_AT (at, indexed_only[i]), cube_view_member (spec, indexed_only[i]),
+                          "requires indexed completion mode");
+      return;
+    }
   if (!cube_view_exists (completions))
     cube_check_add (errors, "Required", &CUBE_AT (at, "completions"), cube_view_none (), "when completion mode is Indexed");
   if (cube_view_int (parallelism, 0) > 100000)
-    cube_check_add (errors, "Invalid", &CUBE_AT (at, "parallelism"), parallelism, "must be less than or equal to 100000 when completion mode is Indexed");
+    cube_check_add (errors, "Invalid", &CUBE_AT (at, "parallelism"), parallelism,
+                    "must be less than or equal to 100000 when completion mode is Indexed");
   if (cube_view_exists (completions) && cube_view_exists (failed) && cube_view_int (failed, 0) > cube_view_int (completions, 0))
     cube_check_add (errors, "Invalid", &CUBE_AT (at, "maxFailedIndexes"), failed, "must be less than or equal to completions");
   if (cube_view_int (failed, 0) > 100000)
     cube_check_add (errors, "Invalid", &CUBE_AT (at, "maxFailedIndexes"), failed, "must be less than or equal to 100000");
   if (cube_view_int (completions, 0) > 100000 && cube_view_exists (per_index) && !cube_view_exists (failed))
-    cube_check_add (errors, "Required", &CUBE_AT (at, "maxFailedIndexes"), cube_view_none (), "must be specified when completions is above 100000");
+    cube_check_add (errors, "Required", &CUBE_AT (at, "maxFailedIndexes"), cube_view_none (),
+                    "must be specified when completions is above 100000");
 }
 
 static void
 check_job_spec (CubeView spec, const CubePath *at, CubeView old, CubeFieldErrors *errors)
 {
-  static const char *const counts[] = { "parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished",
-                                        "backoffLimitPerIndex", "maxFailedIndexes" };
+  static const char *const counts[] = {
+    "parallelism",          "completions",     "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished",
+    "backoffLimitPerIndex", "maxFailedIndexes"
+  };
   CubeView template = cube_view_member (spec, "template"), policy = cube_view_member (spec, "podFailurePolicy");
   CubePath template_at = CUBE_AT (at, "template"), pod_at = CUBE_AT (&template_at, "spec"), restart_at = CUBE_AT (&pod_at, "restartPolicy");
   CubeView restart = cube_view_get (template, "spec", "restartPolicy");
@@ -343,8 +367,8 @@ check_job_spec (CubeView spec, const CubePath *at, CubeView old, CubeFieldErrors
   check_indexed (spec, at, errors);
   if (cube_view_exists (policy))
     check_job_policy (policy, at, per_index, errors);
-  if (g_strcmp0 (cube_view_string (cube_view_member (spec, "podReplacementPolicy")), "Failed") != 0 && cube_view_exists (policy) &&
-      cube_view_exists (cube_view_member (spec, "podReplacementPolicy")))
+  if (g_strcmp0 (cube_view_string (cube_view_member (spec, "podReplacementPolicy")), "Failed") != 0 && cube_view_exists (policy)
+      && cube_view_exists (cube_view_member (spec, "podReplacementPolicy")))
     cube_check_add (errors, "NotSupported", &CUBE_AT (at, "podReplacementPolicy"), cube_view_member (spec, "podReplacementPolicy"),
                     "supported values: \"Failed\"");
   if (!cube_view_exists (old) || !cube_view_equal (template, cube_view_member (old, "template")))
@@ -383,7 +407,8 @@ template_may_change (CubeView spec, CubeView old_object)
 static void
 check_job_update (CubeView spec, CubeView old_object, CubeFieldErrors *errors)
 {
-  static const char *const fixed[] = { "selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy" };
+  static const char *const fixed[] = { "selector",  "completionMode", "podFailurePolicy", "backoffLimitPerIndex",
+                                       "managedBy", "successPolicy" };
   CubeView old = cube_view_member (old_object, "spec"), completions = cube_view_member (spec, "completions");
   for (guint i = 0; i < G_N_ELEMENTS (fixed); i++)
     cube_check_immutable (errors, &spec_path, spec, old, fixed[i], "field is immutable");
@@ -394,7 +419,8 @@ check_job_update (CubeView spec, CubeView old_object, CubeFieldErrors *errors)
   if (g_strcmp0 (cube_view_string (cube_view_member (spec, "completionMode")), "Indexed") != 0)
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "completions"), completions, "field is immutable");
   else if (!cube_view_equal (completions, cube_view_member (spec, "parallelism")))
-    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "completions"), completions, "can only be modified in tandem with spec.parallelism");
+    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "completions"), completions,
+                    "can only be modified in tandem with spec.parallelism");
 }
 
 void
@@ -417,7 +443,8 @@ cube_hook_job (const char *subresource, CubeView object, CubeView old, CubeField
 void
 cube_hook_cron_job (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
-  CubeView spec = cube_view_member (object, "spec"), template = cube_view_get (spec, "jobTemplate", "spec"), name = cube_view_get (object, "metadata", "name");
+  CubeView spec = cube_view_member (object, "spec"), template = cube_view_get (spec, "jobTemplate", "spec"),
+           name = cube_view_get (object, "metadata", "name");
   CubePath at = CUBE_AT (&spec_path, "jobTemplate"), job_at = CUBE_AT (&at, "spec");
   CubeView zone = cube_view_member (spec, "timeZone"), schedule = cube_view_member (spec, "schedule");
   if (*subresource != '\0')
@@ -432,11 +459,13 @@ cube_hook_cron_job (const char *subresource, CubeView object, CubeView old, Cube
   else if (g_strcmp0 (cube_view_string (zone), "Local") == 0)
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "timeZone"), zone,
                     "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
-  if (strstr (cube_view_string_or (schedule, ""), "TZ") != NULL &&
-      strstr (cube_view_string_or (cube_view_get (old, "spec", "schedule"), ""), "TZ") == NULL)
-    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "schedule"), schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
+  if (strstr (cube_view_string_or (schedule, ""), "TZ") != NULL
+      && strstr (cube_view_string_or (cube_view_get (old, "spec", "schedule"), ""), "TZ") == NULL)
+    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "schedule"), schedule,
+                    "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
   if (cube_view_exists (cube_view_member (template, "selector")))
-    cube_check_add (errors, "Invalid", &CUBE_AT (&job_at, "selector"), cube_view_member (template, "selector"), "`selector` will be auto-generated");
+    cube_check_add (errors, "Invalid", &CUBE_AT (&job_at, "selector"), cube_view_member (template, "selector"),
+                    "`selector` will be auto-generated");
   if (cube_view_bool (cube_view_member (template, "manualSelector"), FALSE))
     cube_check_add (errors, "NotSupported", &CUBE_AT (&job_at, "manualSelector"), cube_view_member (template, "manualSelector"),
                     "supported values: \"nil\", \"false\"");
@@ -466,18 +495,22 @@ warn_name (CubeView object, CubeView old, GPtrArray *warnings)
 {
   const char *name = cube_view_string_or (cube_view_get (object, "metadata", "name"), ""), *why = cube_name_check_dns1123_label (name);
   if (!cube_view_exists (old) && *name != '\0' && why != NULL)
-    g_ptr_array_add (warnings, g_strdup_printf ("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; "
-                                                "a DNS label is recommended: [%s]", why));
+    g_ptr_array_add (warnings,
+                     g_strdup_printf ("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; "
+                                      "a DNS label is recommended: [%s]",
+                                      why));
 }
 
 void
 cube_warn_template (CubeView object, CubeView old, GPtrArray *warnings)
 {
   warn_name (object, old, warnings);
-  warn_template (cube_view_get (object, "spec", "template"), cube_view_get (old, "spec", "template"), &CUBE_AT (&spec_path, "template"), warnings);
+  warn_template (cube_view_get (object, "spec", "template"), cube_view_get (old, "spec", "template"), &CUBE_AT (&spec_path, "template"),
+                 warnings);
   CubeView limit = cube_view_get (object, "spec", "revisionHistoryLimit");
   if (cube_view_int (limit, 0) < 0)
-    g_ptr_array_add (warnings, g_strdup ("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"));
+    g_ptr_array_add (
+        warnings, g_strdup ("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"));
 }
 
 void
@@ -485,8 +518,8 @@ cube_warn_cron_job (CubeView object, CubeView old, GPtrArray *warnings)
 {
   CubePath at = CUBE_AT (&spec_path, "jobTemplate"), job_at = CUBE_AT (&at, "spec");
   warn_name (object, old, warnings);
-  warn_template (cube_view_get (object, "spec", "jobTemplate", "spec", "template"), cube_view_get (old, "spec", "jobTemplate", "spec", "template"),
-                 &CUBE_AT (&job_at, "template"), warnings);
+  warn_template (cube_view_get (object, "spec", "jobTemplate", "spec", "template"),
+                 cube_view_get (old, "spec", "jobTemplate", "spec", "template"), &CUBE_AT (&job_at, "template"), warnings);
   if (cube_view_exists (old) && strstr (cube_view_string_or (cube_view_get (object, "spec", "schedule"), ""), "TZ") != NULL)
     g_ptr_array_add (warnings, g_strdup ("cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see "
                                          "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"));

@@ -28,28 +28,38 @@ typedef struct {
 } Parameter;
 
 static const Parameter write_parameters[] = { { "dryRun", "string" }, { "fieldManager", "string" }, { "fieldValidation", "string" } };
-static const Parameter list_parameters[] = { { "allowWatchBookmarks", "boolean" }, { "continue", "string" }, { "fieldSelector", "string" },
-                                             { "labelSelector", "string" }, { "limit", "integer" }, { "resourceVersion", "string" },
-                                             { "resourceVersionMatch", "string" }, { "sendInitialEvents", "boolean" },
-                                             { "timeoutSeconds", "integer" }, { "watch", "boolean" } };
-static const Parameter delete_parameters[] = { { "dryRun", "string" }, { "gracePeriodSeconds", "integer" }, { "orphanDependents", "boolean" },
-                                               { "propagationPolicy", "string" } };
+static const Parameter list_parameters[] = { { "allowWatchBookmarks", "boolean" },
+                                             { "continue", "string" },
+                                             { "fieldSelector", "string" },
+                                             { "labelSelector", "string" },
+                                             { "limit", "integer" },
+                                             { "resourceVersion", "string" },
+                                             { "resourceVersionMatch", "string" },
+                                             { "sendInitialEvents", "boolean" },
+                                             { "timeoutSeconds", "integer" },
+                                             { "watch", "boolean" } };
+static const Parameter delete_parameters[] = {
+  { "dryRun", "string" }, { "gracePeriodSeconds", "integer" }, { "orphanDependents", "boolean" }, { "propagationPolicy", "string" }
+};
 
 static void
 append_parameters (CubeOpenApi *doc, const Parameter *list, guint n, gboolean is_first)
 {
   for (guint i = 0; i < n; i++)
-    g_string_append_printf (doc->out, doc->is_v3 ? "%s{\"name\":\"%s\",\"in\":\"query\",\"schema\":{\"type\":\"%s\",\"uniqueItems\":true}}"
-                                                 : "%s{\"name\":\"%s\",\"in\":\"query\",\"type\":\"%s\",\"uniqueItems\":true}",
+    g_string_append_printf (doc->out,
+                            doc->is_v3 ? "%s{\"name\":\"%s\",\"in\":\"query\",\"schema\":{\"type\":\"%s\",\"uniqueItems\":true}}"
+                                       : "%s{\"name\":\"%s\",\"in\":\"query\",\"type\":\"%s\",\"uniqueItems\":true}",
                             is_first && i == 0 ? "" : ",", list[i].name, list[i].type);
 }
 
 static void
 append_path_parameter (CubeOpenApi *doc, const char *name, gboolean *is_first)
 {
-  g_string_append_printf (doc->out, doc->is_v3 ? "%s{\"name\":\"%s\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\",\"uniqueItems\":true}}"
-                                               : "%s{\"name\":\"%s\",\"in\":\"path\",\"required\":true,\"type\":\"string\",\"uniqueItems\":true}",
-                          *is_first ? "" : ",", name);
+  g_string_append_printf (
+      doc->out,
+      doc->is_v3 ? "%s{\"name\":\"%s\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\",\"uniqueItems\":true}}"
+                 : "%s{\"name\":\"%s\",\"in\":\"path\",\"required\":true,\"type\":\"string\",\"uniqueItems\":true}",
+      *is_first ? "" : ",", name);
   *is_first = FALSE;
 }
 
@@ -59,17 +69,21 @@ append_body (CubeOpenApi *doc, const char *schema, const Method *method, gboolea
   static const char *const patches[] = { "application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json",
                                          "application/strategic-merge-patch+json" };
   g_string_append (doc->out, ",\"requestBody\":{\"content\":{");
-  if (method->verb == CUBE_VERB_PATCH) {
-    for (guint i = 0; i < G_N_ELEMENTS (patches) - (is_custom ? 1 : 0); i++) {
-      g_string_append_printf (doc->out, "%s\"%s\":{\"schema\":", i > 0 ? "," : "", patches[i]);
-      cube_openapi_ref (doc, PATCH);
+  if (method->verb == CUBE_VERB_PATCH)
+    {
+      for (guint i = 0; i < G_N_ELEMENTS (patches) - (is_custom ? 1 : 0); i++)
+        {
+          g_string_append_printf (doc->out, "%s\"%s\":{\"schema\":", i > 0 ? "," : "", patches[i]);
+          cube_openapi_ref (doc, PATCH);
+          g_string_append_c (doc->out, '}');
+        }
+    }
+  else
+    {
+      g_string_append (doc->out, "\"*/*\":{\"schema\":");
+      cube_openapi_ref (doc, schema);
       g_string_append_c (doc->out, '}');
     }
-  } else {
-    g_string_append (doc->out, "\"*/*\":{\"schema\":");
-    cube_openapi_ref (doc, schema);
-    g_string_append_c (doc->out, '}');
-  }
   g_string_append (doc->out, "}}");
 }
 
@@ -105,10 +119,11 @@ append_operation (CubeOpenApi *doc, const PathKind *path, const Method *method)
   gboolean foreign = sub != NULL && sub->version != NULL;
   gboolean writes = method->verb == CUBE_VERB_CREATE || method->verb == CUBE_VERB_UPDATE || method->verb == CUBE_VERB_PATCH;
   gboolean deletes = method->verb == CUBE_VERB_DELETE || method->verb == CUBE_VERB_DELETE_COLLECTION;
-  g_string_append_printf (doc->out, "\"%s\":{\"operationId\":\"%s\",\"x-kubernetes-action\":\"%s\",\"x-kubernetes-group-version-kind\":"
-                          "{\"group\":\"%s\",\"version\":\"%s\",\"kind\":\"%s\"},\"parameters\":[", method->method, id, method->action,
-                          foreign ? sub->group : resource->group, foreign ? sub->version : resource->version,
-                          sub == NULL ? resource->kind : sub->kind);
+  g_string_append_printf (doc->out,
+                          "\"%s\":{\"operationId\":\"%s\",\"x-kubernetes-action\":\"%s\",\"x-kubernetes-group-version-kind\":"
+                          "{\"group\":\"%s\",\"version\":\"%s\",\"kind\":\"%s\"},\"parameters\":[",
+                          method->method, id, method->action, foreign ? sub->group : resource->group,
+                          foreign ? sub->version : resource->version, sub == NULL ? resource->kind : sub->kind);
   if (method->verb == CUBE_VERB_LIST)
     append_parameters (doc, list_parameters, G_N_ELEMENTS (list_parameters), TRUE);
   else if (writes)
@@ -117,11 +132,12 @@ append_operation (CubeOpenApi *doc, const PathKind *path, const Method *method)
     append_parameters (doc, delete_parameters, G_N_ELEMENTS (delete_parameters), TRUE);
   if (method->verb == CUBE_VERB_PATCH)
     append_parameters (doc, &(Parameter){ "force", "boolean" }, 1, FALSE);
-  if (writes && !doc->is_v3) {
-    g_string_append (doc->out, ",{\"name\":\"body\",\"in\":\"body\",\"required\":true,\"schema\":");
-    cube_openapi_ref (doc, method->verb == CUBE_VERB_PATCH ? PATCH : path->body);
-    g_string_append_c (doc->out, '}');
-  }
+  if (writes && !doc->is_v3)
+    {
+      g_string_append (doc->out, ",{\"name\":\"body\",\"in\":\"body\",\"required\":true,\"schema\":");
+      cube_openapi_ref (doc, method->verb == CUBE_VERB_PATCH ? PATCH : path->body);
+      g_string_append_c (doc->out, '}');
+    }
   g_string_append_c (doc->out, ']');
   if (writes && doc->is_v3)
     append_body (doc, path->body, method, resource->is_custom);
@@ -145,24 +161,27 @@ append_path (CubeOpenApi *doc, const PathKind *path, gboolean *is_first)
   GString *text = g_string_new (NULL), *out = doc->out;
   doc->out = text;
   for (guint i = 0; i < n; i++)
-    if ((verbs & (1u << methods[i].verb)) != 0) {
-      g_string_append (text, written++ > 0 ? "," : "");
-      append_operation (doc, path, &methods[i]);
-    }
+    if ((verbs & (1u << methods[i].verb)) != 0)
+      {
+        g_string_append (text, written++ > 0 ? "," : "");
+        append_operation (doc, path, &methods[i]);
+      }
   doc->out = out;
-  if (written > 0) {
-    gboolean in_namespace = resource->is_namespaced && !path->all_namespaces, first = TRUE;
-    g_string_append_printf (out, "%s\"/%s%s%s/%s/%s%s%s%s%s\":{%s,\"parameters\":[", *is_first ? "" : ",", *resource->group == '\0' ? "api" : "apis",
-                            *resource->group == '\0' ? "" : "/", resource->group, resource->version,
-                            in_namespace ? "namespaces/{namespace}/" : "", resource->resource, path->is_item ? "/{name}" : "",
-                            path->sub == NULL ? "" : "/", path->sub == NULL ? "" : path->sub->name, text->str);
-    if (path->is_item)
-      append_path_parameter (doc, "name", &first);
-    if (in_namespace)
-      append_path_parameter (doc, "namespace", &first);
-    g_string_append (out, "]}");
-    *is_first = FALSE;
-  }
+  if (written > 0)
+    {
+      gboolean in_namespace = resource->is_namespaced && !path->all_namespaces, first = TRUE;
+      g_string_append_printf (out, "%s\"/%s%s%s/%s/%s%s%s%s%s\":{%s,\"parameters\":[", *is_first ? "" : ",",
+                              *resource->group == '\0' ? "api" : "apis", *resource->group == '\0' ? "" : "/", resource->group,
+                              resource->version, in_namespace ? "namespaces/{namespace}/" : "", resource->resource,
+                              path->is_item ? "/{name}" : "", path->sub == NULL ? "" : "/", path->sub == NULL ? "" : path->sub->name,
+                              text->str);
+      if (path->is_item)
+        append_path_parameter (doc, "name", &first);
+      if (in_namespace)
+        append_path_parameter (doc, "namespace", &first);
+      g_string_append (out, "]}");
+      *is_first = FALSE;
+    }
   g_string_free (text, TRUE);
 }
 
@@ -179,21 +198,23 @@ cube_openapi_paths (CubeOpenApi *doc, const CubeResource *resource, gboolean *is
 {
   g_autofree char *own = cube_openapi_kind_name (resource, resource->kind);
   PathKind path = { resource, NULL, FALSE, FALSE, own };
-  if (resource->is_namespaced) {
-    path.all_namespaces = TRUE;
-    append_path (doc, &path, is_first);
-    path.all_namespaces = FALSE;
-  }
+  if (resource->is_namespaced)
+    {
+      path.all_namespaces = TRUE;
+      append_path (doc, &path, is_first);
+      path.all_namespaces = FALSE;
+    }
   append_path (doc, &path, is_first);
   path.is_item = TRUE;
   append_path (doc, &path, is_first);
-  for (const CubeSubresource *sub = resource->subresources; sub->name != NULL; sub++) {
-    const char *name = body_name (resource, sub);
-    g_autofree char *body = name == NULL ? g_strdup (own) : cube_openapi_type_name (name);
-    if (name != NULL)
-      cube_openapi_want (doc, cube_builtin_type_index (name));
-    path.sub = sub;
-    path.body = body;
-    append_path (doc, &path, is_first);
-  }
+  for (const CubeSubresource *sub = resource->subresources; sub->name != NULL; sub++)
+    {
+      const char *name = body_name (resource, sub);
+      g_autofree char *body = name == NULL ? g_strdup (own) : cube_openapi_type_name (name);
+      if (name != NULL)
+        cube_openapi_want (doc, cube_builtin_type_index (name));
+      path.sub = sub;
+      path.body = body;
+      append_path (doc, &path, is_first);
+    }
 }

@@ -36,13 +36,14 @@ make_document (CubeSchema *schema, const char *path, gboolean is_v3)
     cube_openapi_want (&doc, cube_builtin_type_index (always[i]));
   g_string_append (doc.out, is_v3 ? "{\"openapi\":\"3.0.0\"" : "{\"swagger\":\"2.0\"");
   g_string_append (doc.out, ",\"info\":{\"title\":\"Kubernetes\",\"version\":\"" VERSION "\"},\"paths\":{");
-  for (guint i = 0; i < resources->len; i++) {
-    if (path != NULL && !is_in (resources->pdata[i], path))
-      continue;
-    found = TRUE;
-    want_resource (&doc, resources->pdata[i]);
-    cube_openapi_paths (&doc, resources->pdata[i], &first);
-  }
+  for (guint i = 0; i < resources->len; i++)
+    {
+      if (path != NULL && !is_in (resources->pdata[i], path))
+        continue;
+      found = TRUE;
+      want_resource (&doc, resources->pdata[i]);
+      cube_openapi_paths (&doc, resources->pdata[i], &first);
+    }
   g_string_append (doc.out, is_v3 ? "},\"components\":{\"schemas\":{" : "},\"definitions\":{");
   g_string_append (doc.out, PATCH);
   cube_openapi_types (&doc);
@@ -76,24 +77,26 @@ cube_schema_openapi_v3_index (CubeSchema *schema)
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal), custom = g_hash_table_new (g_str_hash, g_str_equal);
   g_autofree char *generation = g_strdup_printf ("%" G_GUINT64_FORMAT, cube_schema_generation (schema));
   GString *out = g_string_new ("{\"paths\":{");
-  for (guint i = 0; i < resources->len; i++) {
-    const CubeResource *resource = resources->pdata[i];
-    if (resource->is_custom)
-      g_hash_table_add (custom, (gpointer) resource->api_version);
-  }
-  for (guint i = 0; i < resources->len; i++) {
-    const CubeResource *resource = resources->pdata[i];
-    if (!g_hash_table_add (seen, (gpointer) resource->api_version))
-      continue;
-    const char *root = *resource->group == '\0' ? "api" : "apis";
-    gboolean has_custom = g_hash_table_contains (custom, resource->api_version);
-    g_autofree char *source = g_strdup_printf (CUBE_VERSION " %s %u %u %s", resource->api_version, cube_builtin_types.n_types,
-                                               cube_builtin_types.n_fields, has_custom ? generation : "");
-    g_autofree char *hash = g_compute_checksum_for_string (G_CHECKSUM_SHA256, source, -1);
-    g_autofree char *upper = g_ascii_strup (hash, -1);
-    g_string_append_printf (out, "%s\"%s/%s\":{\"serverRelativeURL\":\"/openapi/v3/%s/%s?hash=%s\"}", i == 0 ? "" : ",", root,
-                            resource->api_version, root, resource->api_version, upper);
-  }
+  for (guint i = 0; i < resources->len; i++)
+    {
+      const CubeResource *resource = resources->pdata[i];
+      if (resource->is_custom)
+        g_hash_table_add (custom, (gpointer) resource->api_version);
+    }
+  for (guint i = 0; i < resources->len; i++)
+    {
+      const CubeResource *resource = resources->pdata[i];
+      if (!g_hash_table_add (seen, (gpointer) resource->api_version))
+        continue;
+      const char *root = *resource->group == '\0' ? "api" : "apis";
+      gboolean has_custom = g_hash_table_contains (custom, resource->api_version);
+      g_autofree char *source = g_strdup_printf (CUBE_VERSION " %s %u %u %s", resource->api_version, cube_builtin_types.n_types,
+                                                 cube_builtin_types.n_fields, has_custom ? generation : "");
+      g_autofree char *hash = g_compute_checksum_for_string (G_CHECKSUM_SHA256, source, -1);
+      g_autofree char *upper = g_ascii_strup (hash, -1);
+      g_string_append_printf (out, "%s\"%s/%s\":{\"serverRelativeURL\":\"/openapi/v3/%s/%s?hash=%s\"}", i == 0 ? "" : ",", root,
+                              resource->api_version, root, resource->api_version, upper);
+    }
   g_string_append (out, "}}");
   return g_string_free (out, FALSE);
 }

@@ -22,26 +22,28 @@ cube_containers_init (CubeContainerIter *iter, CubeView pod_spec, guint kinds)
 gboolean
 cube_containers_next (CubeContainerIter *iter, CubeView *ret_container, CubeContainerKind *ret_kind, guint *ret_index)
 {
-  for (; iter->stage < G_N_ELEMENTS (stages); iter->stage++, iter->is_open = FALSE) {
-    if ((iter->mask & stages[iter->stage].kind) == 0)
-      continue;
-    if (!iter->is_open) {
-      cube_iter_init (&iter->it, cube_view_member (iter->spec, stages[iter->stage].list));
-      iter->is_open = TRUE;
-      iter->index = 0;
+  for (; iter->stage < G_N_ELEMENTS (stages); iter->stage++, iter->is_open = FALSE)
+    {
+      if ((iter->mask & stages[iter->stage].kind) == 0)
+        continue;
+      if (!iter->is_open)
+        {
+          cube_iter_init (&iter->it, cube_view_member (iter->spec, stages[iter->stage].list));
+          iter->is_open = TRUE;
+          iter->index = 0;
+        }
+      CubeView container;
+      if (!cube_iter_next (&iter->it, NULL, &container))
+        continue;
+      if (ret_container != NULL)
+        *ret_container = container;
+      if (ret_kind != NULL)
+        *ret_kind = stages[iter->stage].kind;
+      if (ret_index != NULL)
+        *ret_index = iter->index;
+      iter->index++;
+      return TRUE;
     }
-    CubeView container;
-    if (!cube_iter_next (&iter->it, NULL, &container))
-      continue;
-    if (ret_container != NULL)
-      *ret_container = container;
-    if (ret_kind != NULL)
-      *ret_kind = stages[iter->stage].kind;
-    if (ret_index != NULL)
-      *ret_index = iter->index;
-    iter->index++;
-    return TRUE;
-  }
   return FALSE;
 }
 
@@ -77,20 +79,27 @@ pod_total (CubeView spec, const char *resource, const char *side)
   CubeView container;
   CubeContainerKind kind;
   cube_containers_init (&iter, spec, CUBE_CONTAINER_INIT | CUBE_CONTAINER_REGULAR);
-  while (cube_containers_next (&iter, &container, &kind, NULL)) {
-    gint64 own = amount (cube_view_get (container, "resources", side), resource);
-    if (kind == CUBE_CONTAINER_REGULAR) {
-      total = add_saturating (total, own);
-    } else if (is_sidecar (container)) {
-      sidecars = add_saturating (sidecars, own);
-      highest = MAX (highest, sidecars);
-    } else {
-      highest = MAX (highest, add_saturating (sidecars, own));
+  while (cube_containers_next (&iter, &container, &kind, NULL))
+    {
+      gint64 own = amount (cube_view_get (container, "resources", side), resource);
+      if (kind == CUBE_CONTAINER_REGULAR)
+        {
+          total = add_saturating (total, own);
+        }
+      else if (is_sidecar (container))
+        {
+          sidecars = add_saturating (sidecars, own);
+          highest = MAX (highest, sidecars);
+        }
+      else
+        {
+          highest = MAX (highest, add_saturating (sidecars, own));
+        }
     }
-  }
   total = MAX (add_saturating (total, sidecars), highest);
   CubeView level = cube_view_get (spec, "resources", side, resource);
-  if (cube_view_exists (level) && (strcmp (resource, "cpu") == 0 || strcmp (resource, "memory") == 0 || g_str_has_prefix (resource, "hugepages-")))
+  if (cube_view_exists (level)
+      && (strcmp (resource, "cpu") == 0 || strcmp (resource, "memory") == 0 || g_str_has_prefix (resource, "hugepages-")))
     total = amount (cube_view_get (spec, "resources", side), resource);
   return total;
 }
@@ -120,12 +129,13 @@ static void
 count_qos (Qos *qos, CubeView resources)
 {
   static const char *const names[2] = { "cpu", "memory" };
-  for (guint i = 0; i < 2; i++) {
-    gint64 limit = amount (cube_view_member (resources, "limits"), names[i]);
-    qos->requests[i] = add_saturating (qos->requests[i], amount (cube_view_member (resources, "requests"), names[i]));
-    qos->limits[i] = add_saturating (qos->limits[i], limit);
-    qos->all_limited &= limit > 0;
-  }
+  for (guint i = 0; i < 2; i++)
+    {
+      gint64 limit = amount (cube_view_member (resources, "limits"), names[i]);
+      qos->requests[i] = add_saturating (qos->requests[i], amount (cube_view_member (resources, "requests"), names[i]));
+      qos->limits[i] = add_saturating (qos->limits[i], limit);
+      qos->all_limited &= limit > 0;
+    }
 }
 
 const char *
@@ -133,15 +143,18 @@ cube_pod_qos_class (CubeView pod_spec)
 {
   Qos qos = { { 0, 0 }, { 0, 0 }, TRUE };
   CubeView level = cube_view_member (pod_spec, "resources");
-  if (cube_view_length (cube_view_member (level, "requests")) > 0 || cube_view_length (cube_view_member (level, "limits")) > 0) {
-    count_qos (&qos, level);
-  } else {
-    CubeContainerIter iter;
-    CubeView container;
-    cube_containers_init (&iter, pod_spec, CUBE_CONTAINER_INIT | CUBE_CONTAINER_REGULAR);
-    while (cube_containers_next (&iter, &container, NULL, NULL))
-      count_qos (&qos, cube_view_member (container, "resources"));
-  }
+  if (cube_view_length (cube_view_member (level, "requests")) > 0 || cube_view_length (cube_view_member (level, "limits")) > 0)
+    {
+      count_qos (&qos, level);
+    }
+  else
+    {
+      CubeContainerIter iter;
+      CubeView container;
+      cube_containers_init (&iter, pod_spec, CUBE_CONTAINER_INIT | CUBE_CONTAINER_REGULAR);
+      while (cube_containers_next (&iter, &container, NULL, NULL))
+        count_qos (&qos, cube_view_member (container, "resources"));
+    }
   if (qos.requests[0] == 0 && qos.requests[1] == 0 && qos.limits[0] == 0 && qos.limits[1] == 0)
     return "BestEffort";
   gboolean equal = qos.requests[0] == qos.limits[0] && qos.requests[1] == qos.limits[1];

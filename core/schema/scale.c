@@ -63,13 +63,14 @@ cube_schema_set_scale (const CubeResource *resource, CubeMut *root, CubeView sca
   const CubeResourceType *type = cube_resource_type (resource);
   CubeView replicas = cube_view_get (scale, "spec", "replicas"), version = cube_view_get (scale, "metadata", "resourceVersion");
   g_autofree char *last = NULL;
-  if (cube_view_int (replicas, 0) < 0) {
-    g_autoptr (CubeFieldErrors) errors = cube_field_errors_new ();
-    cube_field_errors_add (errors, "Invalid", "spec.replicas", replicas, "must be greater than or equal to 0");
-    g_propagate_error (error, cube_field_errors_to_error (errors, "autoscaling", "Scale",
-                                                          cube_view_string_or (cube_view_get (scale, "metadata", "name"), "")));
-    return FALSE;
-  }
+  if (cube_view_int (replicas, 0) < 0)
+    {
+      g_autoptr (CubeFieldErrors) errors = cube_field_errors_new ();
+      cube_field_errors_add (errors, "Invalid", "spec.replicas", replicas, "must be greater than or equal to 0");
+      g_propagate_error (error, cube_field_errors_to_error (errors, "autoscaling", "Scale",
+                                                            cube_view_string_or (cube_view_get (scale, "metadata", "name"), "")));
+      return FALSE;
+    }
   CubeMut *holder = holder_of (root, path_or (type->scale_spec, ".spec.replicas"), &last);
   if (last != NULL)
     cube_mut_set_int (holder, last, cube_view_int (replicas, 0));

@@ -23,7 +23,8 @@ void
 cube_schema_add_locked (CubeSchema *schema, const CubeResource *resource)
 {
   const char *slash = resource->group[0] != '\0' ? "" : "/";
-  g_hash_table_replace (schema->by_resource, g_strdup_printf ("%s%s/%s", slash, resource->api_version, resource->resource), (gpointer) resource);
+  g_hash_table_replace (schema->by_resource, g_strdup_printf ("%s%s/%s", slash, resource->api_version, resource->resource),
+                        (gpointer) resource);
   g_hash_table_replace (schema->by_kind, g_strdup_printf ("%s%s/%s", slash, resource->api_version, resource->kind), (gpointer) resource);
   if (resource->storage == resource)
     g_hash_table_replace (schema->by_key, g_strdup (resource->key), (gpointer) resource);
@@ -164,16 +165,17 @@ cube_builtin_type_index (const char *name)
 {
   const CubeTypeTable *table = &cube_builtin_types;
   guint low = 1, high = table->n_types;
-  while (low < high) {
-    guint middle = (low + high) / 2;
-    int order = strcmp (name, table->pool + table->types[middle].name);
-    if (order == 0)
-      return (guint16) middle;
-    if (order < 0)
-      high = middle;
-    else
-      low = middle + 1;
-  }
+  while (low < high)
+    {
+      guint middle = (low + high) / 2;
+      int order = strcmp (name, table->pool + table->types[middle].name);
+      if (order == 0)
+        return (guint16) middle;
+      if (order < 0)
+        high = middle;
+      else
+        low = middle + 1;
+    }
   return 0;
 }
 
@@ -196,13 +198,14 @@ cube_resource_body_type (const CubeResource *resource, const char *subresource, 
   const CubeSubresource *sub = cube_resource_find_subresource (resource, subresource);
   if (sub == NULL)
     return NULL;
-  if (resource->is_custom) {
-    if (strcmp (subresource, "status") == 0)
-      return &type->table->types[type->type];
-    *ret_table = &cube_builtin_types;
-    guint16 scale = cube_builtin_type_index ("autoscaling/v1.Scale");
-    return scale == 0 ? NULL : &cube_builtin_types.types[scale];
-  }
+  if (resource->is_custom)
+    {
+      if (strcmp (subresource, "status") == 0)
+        return &type->table->types[type->type];
+      *ret_table = &cube_builtin_types;
+      guint16 scale = cube_builtin_type_index ("autoscaling/v1.Scale");
+      return scale == 0 ? NULL : &cube_builtin_types.types[scale];
+    }
   guint16 body = type->subresource_types[sub - resource->subresources];
   return body == 0 ? NULL : &type->table->types[body];
 }

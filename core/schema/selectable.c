@@ -19,34 +19,33 @@ typedef struct {
 static CubeView
 walk (CubeView view, const char *path)
 {
-  while (cube_view_exists (view) && *path != '\0') {
-    char key[128];
-    const char *dot = strchr (path, '.');
-    gsize length = dot == NULL ? strlen (path) : (gsize) (dot - path);
-    if (length >= sizeof key)
-      return cube_view_none ();
-    memcpy (key, path, length);
-    key[length] = '\0';
-    view = cube_view_member (view, key);
-    path += length + (dot == NULL ? 0 : 1);
-  }
+  while (cube_view_exists (view) && *path != '\0')
+    {
+      char key[128];
+      const char *dot = strchr (path, '.');
+      gsize length = dot == NULL ? strlen (path) : (gsize) (dot - path);
+      if (length >= sizeof key)
+        return cube_view_none ();
+      memcpy (key, path, length);
+      key[length] = '\0';
+      view = cube_view_member (view, key);
+      path += length + (dot == NULL ? 0 : 1);
+    }
   return view;
 }
 
 static const char *
 text_of (Getter *getter, CubeView view, gboolean is_set)
 {
-  switch (cube_view_type (view)) {
-  case CUBE_VALUE_STRING:
-    return cube_view_string (view);
-  case CUBE_VALUE_BOOL:
-    return cube_view_bool (view, FALSE) ? "true" : "false";
-  case CUBE_VALUE_INT:
-    g_snprintf (getter->number, sizeof getter->number, "%" G_GINT64_FORMAT, cube_view_int (view, 0));
-    return getter->number;
-  default:
-    return is_set ? "" : NULL;
-  }
+  switch (cube_view_type (view))
+    {
+    case CUBE_VALUE_STRING: return cube_view_string (view);
+    case CUBE_VALUE_BOOL: return cube_view_bool (view, FALSE) ? "true" : "false";
+    case CUBE_VALUE_INT:
+      g_snprintf (getter->number, sizeof getter->number, "%" G_GINT64_FORMAT, cube_view_int (view, 0));
+      return getter->number;
+    default: return is_set ? "" : NULL;
+    }
 }
 
 /* Fields whose unset value Kubernetes compares as something else than "". */
@@ -67,16 +66,18 @@ get_special (Getter *getter, CubeView root, const char *field, gboolean *ret_fou
   *ret_found = TRUE;
   if (strcmp (field, "spec.host") == 0)
     return cube_view_get_string (root, "spec", "nodeName");
-  if (strcmp (field, "status.podIP") == 0) {
-    const char *first = cube_view_string (cube_view_member (cube_view_element (cube_view_get (root, "status", "podIPs"), 0), "ip"));
-    return first != NULL ? first : cube_view_get_string (root, "status", "podIP");
-  }
+  if (strcmp (field, "status.podIP") == 0)
+    {
+      const char *first = cube_view_string (cube_view_member (cube_view_element (cube_view_get (root, "status", "podIPs"), 0), "ip"));
+      return first != NULL ? first : cube_view_get_string (root, "status", "podIP");
+    }
   if (strcmp (field, "status.successful") == 0)
     return text_of (getter, cube_view_get (root, "status", "succeeded"), FALSE);
-  if (is_event && strcmp (field, "source") == 0) {
-    const char *source = cube_view_get_string (root, "source", "component");
-    return source != NULL && *source != '\0' ? source : cube_view_get_string (root, "reportingComponent");
-  }
+  if (is_event && strcmp (field, "source") == 0)
+    {
+      const char *source = cube_view_get_string (root, "source", "component");
+      return source != NULL && *source != '\0' ? source : cube_view_get_string (root, "reportingComponent");
+    }
   *ret_found = FALSE;
   return NULL;
 }

@@ -12,32 +12,35 @@ static void
 merge_label_keys (CubeMut *term, CubeMut *labels, const char *field, const char *operator)
 {
   CubeMut *keys = cube_mut_member (term, field);
-  for (guint i = 0; i < cube_mut_length (keys); i++) {
-    const char *key = cube_mut_string (cube_mut_element (keys, i));
-    CubeMut *value = key == NULL ? NULL : cube_mut_member (labels, key);
-    if (value == NULL || cube_mut_member (term, "labelSelector") == NULL)
-      continue;
-    CubeMut *requirement = cube_mut_append_object (cube_mut_ensure_array (cube_mut_member (term, "labelSelector"), "matchExpressions"));
-    cube_mut_set_string (requirement, "key", key);
-    cube_mut_set_string (requirement, "operator", operator);
-    cube_mut_append (cube_mut_set_array (requirement, "values"), cube_mut_new_copy (cube_mut_builder (term), value));
-  }
+  for (guint i = 0; i < cube_mut_length (keys); i++)
+    {
+      const char *key = cube_mut_string (cube_mut_element (keys, i));
+      CubeMut *value = key == NULL ? NULL : cube_mut_member (labels, key);
+      if (value == NULL || cube_mut_member (term, "labelSelector") == NULL)
+        continue;
+      CubeMut *requirement = cube_mut_append_object (cube_mut_ensure_array (cube_mut_member (term, "labelSelector"), "matchExpressions"));
+      cube_mut_set_string (requirement, "key", key);
+      cube_mut_set_string (requirement, "operator", operator);
+      cube_mut_append (cube_mut_set_array (requirement, "values"), cube_mut_new_copy (cube_mut_builder (term), value));
+    }
 }
 
 static void
 merge_affinity (CubeMut *affinity, CubeMut *labels)
 {
   static const char *const kinds[] = { "podAffinity", "podAntiAffinity" };
-  for (guint k = 0; k < G_N_ELEMENTS (kinds); k++) {
-    CubeMut *required = cube_mut_get (affinity, kinds[k], "requiredDuringSchedulingIgnoredDuringExecution");
-    CubeMut *preferred = cube_mut_get (affinity, kinds[k], "preferredDuringSchedulingIgnoredDuringExecution");
-    guint n = cube_mut_length (required);
-    for (guint i = 0; i < n + cube_mut_length (preferred); i++) {
-      CubeMut *term = i < n ? cube_mut_element (required, i) : cube_mut_member (cube_mut_element (preferred, i - n), "podAffinityTerm");
-      merge_label_keys (term, labels, "matchLabelKeys", "In");
-      merge_label_keys (term, labels, "mismatchLabelKeys", "NotIn");
+  for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)
+    {
+      CubeMut *required = cube_mut_get (affinity, kinds[k], "requiredDuringSchedulingIgnoredDuringExecution");
+      CubeMut *preferred = cube_mut_get (affinity, kinds[k], "preferredDuringSchedulingIgnoredDuringExecution");
+      guint n = cube_mut_length (required);
+      for (guint i = 0; i < n + cube_mut_length (preferred); i++)
+        {
+          CubeMut *term = i < n ? cube_mut_element (required, i) : cube_mut_member (cube_mut_element (preferred, i - n), "podAffinityTerm");
+          merge_label_keys (term, labels, "matchLabelKeys", "In");
+          merge_label_keys (term, labels, "mismatchLabelKeys", "NotIn");
+        }
     }
-  }
 }
 
 static void
@@ -50,13 +53,14 @@ create_pod (CubeMut *root)
     return;
   g_autoptr (CubeValue) value = cube_mut_to_value (spec);
   cube_mut_set_string (status, "qosClass", cube_pod_qos_class (cube_value_root (value)));
-  if (cube_mut_length (cube_mut_member (spec, "schedulingGates")) > 0) {
-    CubeMut *condition = cube_mut_append_object (cube_mut_set_array (status, "conditions"));
-    cube_mut_set_string (condition, "type", "PodScheduled");
-    cube_mut_set_string (condition, "status", "False");
-    cube_mut_set_string (condition, "reason", "SchedulingGated");
-    cube_mut_set_string (condition, "message", GATED);
-  }
+  if (cube_mut_length (cube_mut_member (spec, "schedulingGates")) > 0)
+    {
+      CubeMut *condition = cube_mut_append_object (cube_mut_set_array (status, "conditions"));
+      cube_mut_set_string (condition, "type", "PodScheduled");
+      cube_mut_set_string (condition, "status", "False");
+      cube_mut_set_string (condition, "reason", "SchedulingGated");
+      cube_mut_set_string (condition, "message", GATED);
+    }
   CubeMut *affinity = cube_mut_member (spec, "affinity");
   if (affinity != NULL)
     merge_affinity (affinity, cube_mut_get (root, "metadata", "labels"));
@@ -82,8 +86,10 @@ create_job (CubeMut *root)
   if (spec == NULL || name == NULL || uid == NULL || cube_mut_bool (cube_mut_member (spec, "manualSelector"), FALSE))
     return;
   g_autofree char *name_copy = g_strdup (name), *uid_copy = g_strdup (uid);
-  const char *const pairs[][2] = { { "job-name", name_copy }, { "batch.kubernetes.io/job-name", name_copy },
-                                   { "controller-uid", uid_copy }, { "batch.kubernetes.io/controller-uid", uid_copy } };
+  const char *const pairs[][2] = { { "job-name", name_copy },
+                                   { "batch.kubernetes.io/job-name", name_copy },
+                                   { "controller-uid", uid_copy },
+                                   { "batch.kubernetes.io/controller-uid", uid_copy } };
   CubeMut *labels = cube_mut_ensure (spec, "template", "metadata", "labels");
   for (guint i = 0; i < G_N_ELEMENTS (pairs); i++)
     if (cube_mut_member (labels, pairs[i][0]) == NULL)
@@ -115,15 +121,16 @@ static void
 trim_secrets (CubeMut *root)
 {
   CubeMut *secrets = cube_mut_member (root, "secrets");
-  for (guint i = 0; i < cube_mut_length (secrets); i++) {
-    CubeMut *secret = cube_mut_element (secrets, i);
-    if (cube_mut_length (secret) <= 1)
-      continue;
-    CubeMut *name = cube_mut_member (secret, "name"), *trimmed = cube_mut_new_object (cube_mut_builder (root));
-    if (name != NULL)
-      cube_mut_set (trimmed, "name", cube_mut_new_copy (cube_mut_builder (root), name));
-    cube_mut_replace_element (secrets, i, trimmed);
-  }
+  for (guint i = 0; i < cube_mut_length (secrets); i++)
+    {
+      CubeMut *secret = cube_mut_element (secrets, i);
+      if (cube_mut_length (secret) <= 1)
+        continue;
+      CubeMut *name = cube_mut_member (secret, "name"), *trimmed = cube_mut_new_object (cube_mut_builder (root));
+      if (name != NULL)
+        cube_mut_set (trimmed, "name", cube_mut_new_copy (cube_mut_builder (root), name));
+      cube_mut_replace_element (secrets, i, trimmed);
+    }
 }
 
 static void
@@ -172,37 +179,19 @@ create_apiservice (CubeMut *root)
 void
 cube_strategy_create_hook (CubeStrategyHook hook, CubeMut *root)
 {
-  switch (hook) {
-  case CUBE_STRATEGY_HOOK_POD:
-    create_pod (root);
-    break;
-  case CUBE_STRATEGY_HOOK_NAMESPACE:
-    create_namespace (root);
-    break;
-  case CUBE_STRATEGY_HOOK_JOB:
-    create_job (root);
-    break;
-  case CUBE_STRATEGY_HOOK_PERSISTENT_VOLUME:
-    create_volume (root);
-    break;
-  case CUBE_STRATEGY_HOOK_VOLUME_CLAIM:
-    join_data_sources (root);
-    break;
-  case CUBE_STRATEGY_HOOK_SERVICE_ACCOUNT:
-    trim_secrets (root);
-    break;
-  case CUBE_STRATEGY_HOOK_DAEMON_SET:
-    set_template_generation (root, 1);
-    break;
-  case CUBE_STRATEGY_HOOK_CRD:
-    add_stored_version (root);
-    break;
-  case CUBE_STRATEGY_HOOK_APISERVICE:
-    create_apiservice (root);
-    break;
-  default:
-    break;
-  }
+  switch (hook)
+    {
+    case CUBE_STRATEGY_HOOK_POD: create_pod (root); break;
+    case CUBE_STRATEGY_HOOK_NAMESPACE: create_namespace (root); break;
+    case CUBE_STRATEGY_HOOK_JOB: create_job (root); break;
+    case CUBE_STRATEGY_HOOK_PERSISTENT_VOLUME: create_volume (root); break;
+    case CUBE_STRATEGY_HOOK_VOLUME_CLAIM: join_data_sources (root); break;
+    case CUBE_STRATEGY_HOOK_SERVICE_ACCOUNT: trim_secrets (root); break;
+    case CUBE_STRATEGY_HOOK_DAEMON_SET: set_template_generation (root, 1); break;
+    case CUBE_STRATEGY_HOOK_CRD: add_stored_version (root); break;
+    case CUBE_STRATEGY_HOOK_APISERVICE: create_apiservice (root); break;
+    default: break;
+    }
 }
 
 /* ---- update ---- */
@@ -234,15 +223,16 @@ drop_node_ports (CubeMut *spec, CubeView old)
 {
   CubeMut *ports = cube_mut_member (spec, "ports");
   CubeView old_ports = cube_view_member (old, "ports");
-  for (guint i = 0; i < cube_mut_length (ports); i++) {
-    CubeMut *port = cube_mut_element (ports, i);
-    gint64 number = cube_mut_int (cube_mut_member (port, "nodePort"), 0);
-    gboolean known = number == 0;
-    for (guint o = 0; o < cube_view_length (old_ports) && !known; o++)
-      known = cube_view_get_int (cube_view_element (old_ports, o), 0, "nodePort") == number;
-    if (!known)
-      return;
-  }
+  for (guint i = 0; i < cube_mut_length (ports); i++)
+    {
+      CubeMut *port = cube_mut_element (ports, i);
+      gint64 number = cube_mut_int (cube_mut_member (port, "nodePort"), 0);
+      gboolean known = number == 0;
+      for (guint o = 0; o < cube_view_length (old_ports) && !known; o++)
+        known = cube_view_get_int (cube_view_element (old_ports, o), 0, "nodePort") == number;
+      if (!known)
+        return;
+    }
   for (guint i = 0; i < cube_mut_length (ports); i++)
     cube_mut_remove (cube_mut_element (ports, i), "nodePort");
 }
@@ -263,11 +253,12 @@ update_service (CubeMut *root, CubeView old_root)
       if (same (spec, old, cluster_fields[i]))
         cube_mut_remove (spec, cluster_fields[i]);
   gboolean balanced = g_strcmp0 (type, "LoadBalancer") == 0;
-  if (type_needs_node_port (old_type) && !type_needs_node_port (type)) {
-    drop_node_ports (spec, old);
-    if (same (spec, old, "externalTrafficPolicy") && cube_mut_length (cube_mut_member (spec, "externalIPs")) == 0)
-      cube_mut_remove (spec, "externalTrafficPolicy");
-  }
+  if (type_needs_node_port (old_type) && !type_needs_node_port (type))
+    {
+      drop_node_ports (spec, old);
+      if (same (spec, old, "externalTrafficPolicy") && cube_mut_length (cube_mut_member (spec, "externalIPs")) == 0)
+        cube_mut_remove (spec, "externalTrafficPolicy");
+    }
   static const char *const balancer_fields[] = { "healthCheckNodePort", "allocateLoadBalancerNodePorts", "loadBalancerClass" };
   for (guint i = 0; i < G_N_ELEMENTS (balancer_fields) && g_strcmp0 (old_type, "LoadBalancer") == 0 && !balanced; i++)
     if (same (spec, old, balancer_fields[i]))
@@ -277,36 +268,24 @@ update_service (CubeMut *root, CubeView old_root)
 void
 cube_strategy_update_hook (CubeStrategyHook hook, CubeMut *root, CubeView old)
 {
-  switch (hook) {
-  case CUBE_STRATEGY_HOOK_SERVICE:
-    update_service (root, old);
-    break;
-  case CUBE_STRATEGY_HOOK_DAEMON_SET:
-    update_daemon_set (root, old);
-    break;
-  case CUBE_STRATEGY_HOOK_NAMESPACE:
-    cube_mut_set_view (root, "spec", cube_view_member (old, "spec"));
-    break;
-  case CUBE_STRATEGY_HOOK_NODE:
-    if (!cube_view_exists (cube_view_get (old, "spec", "configSource")))
-      cube_mut_remove (cube_mut_ensure_object (root, "spec"), "configSource");
-    break;
-  case CUBE_STRATEGY_HOOK_SECRET:
-    if (cube_mut_member (root, "type") == NULL)
-      cube_mut_set_view (root, "type", cube_view_member (old, "type"));
-    break;
-  case CUBE_STRATEGY_HOOK_SERVICE_ACCOUNT:
-    trim_secrets (root);
-    break;
-  case CUBE_STRATEGY_HOOK_VOLUME_CLAIM:
-    join_data_sources (root);
-    break;
-  case CUBE_STRATEGY_HOOK_CRD:
-    add_stored_version (root);
-    break;
-  default:
-    break;
-  }
+  switch (hook)
+    {
+    case CUBE_STRATEGY_HOOK_SERVICE: update_service (root, old); break;
+    case CUBE_STRATEGY_HOOK_DAEMON_SET: update_daemon_set (root, old); break;
+    case CUBE_STRATEGY_HOOK_NAMESPACE: cube_mut_set_view (root, "spec", cube_view_member (old, "spec")); break;
+    case CUBE_STRATEGY_HOOK_NODE:
+      if (!cube_view_exists (cube_view_get (old, "spec", "configSource")))
+        cube_mut_remove (cube_mut_ensure_object (root, "spec"), "configSource");
+      break;
+    case CUBE_STRATEGY_HOOK_SECRET:
+      if (cube_mut_member (root, "type") == NULL)
+        cube_mut_set_view (root, "type", cube_view_member (old, "type"));
+      break;
+    case CUBE_STRATEGY_HOOK_SERVICE_ACCOUNT: trim_secrets (root); break;
+    case CUBE_STRATEGY_HOOK_VOLUME_CLAIM: join_data_sources (root); break;
+    case CUBE_STRATEGY_HOOK_CRD: add_stored_version (root); break;
+    default: break;
+    }
 }
 
 /* ---- status ---- */
@@ -323,17 +302,19 @@ keep_decisions (CubeMut *root, CubeView old)
 {
   CubeMut *kept = cube_mut_new_array (cube_mut_builder (root));
   CubeView old_conditions = cube_view_get (old, "status", "conditions");
-  for (guint i = 0; i < cube_view_length (old_conditions); i++) {
-    CubeView condition = cube_view_element (old_conditions, i);
-    if (is_decision (cube_view_get_string (condition, "type")))
-      cube_mut_append (kept, cube_mut_new_view (cube_mut_builder (root), condition));
-  }
+  for (guint i = 0; i < cube_view_length (old_conditions); i++)
+    {
+      CubeView condition = cube_view_element (old_conditions, i);
+      if (is_decision (cube_view_get_string (condition, "type")))
+        cube_mut_append (kept, cube_mut_new_view (cube_mut_builder (root), condition));
+    }
   CubeMut *conditions = cube_mut_get (root, "status", "conditions");
-  for (guint i = 0; i < cube_mut_length (conditions); i++) {
-    CubeMut *condition = cube_mut_element (conditions, i);
-    if (!is_decision (cube_mut_string (cube_mut_member (condition, "type"))))
-      cube_mut_append (kept, cube_mut_new_copy (cube_mut_builder (root), condition));
-  }
+  for (guint i = 0; i < cube_mut_length (conditions); i++)
+    {
+      CubeMut *condition = cube_mut_element (conditions, i);
+      if (!is_decision (cube_mut_string (cube_mut_member (condition, "type"))))
+        cube_mut_append (kept, cube_mut_new_copy (cube_mut_builder (root), condition));
+    }
   if (cube_mut_length (kept) > 0)
     cube_mut_set (cube_mut_ensure_object (root, "status"), "conditions", kept);
 }
@@ -388,13 +369,14 @@ take_resources (CubeMut *from, CubeMut *to)
 {
   static const char *const fields[] = { "resources", "resizePolicy" };
   for (guint i = 0; i < cube_mut_length (to) && i < cube_mut_length (from); i++)
-    for (guint f = 0; f < G_N_ELEMENTS (fields); f++) {
-      CubeMut *value = cube_mut_member (cube_mut_element (from, i), fields[f]);
-      if (value != NULL)
-        cube_mut_set (cube_mut_element (to, i), fields[f], cube_mut_new_copy (cube_mut_builder (to), value));
-      else
-        cube_mut_remove (cube_mut_element (to, i), fields[f]);
-    }
+    for (guint f = 0; f < G_N_ELEMENTS (fields); f++)
+      {
+        CubeMut *value = cube_mut_member (cube_mut_element (from, i), fields[f]);
+        if (value != NULL)
+          cube_mut_set (cube_mut_element (to, i), fields[f], cube_mut_new_copy (cube_mut_builder (to), value));
+        else
+          cube_mut_remove (cube_mut_element (to, i), fields[f]);
+      }
 }
 
 static void

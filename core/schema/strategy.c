@@ -8,13 +8,14 @@
 static gboolean
 differs_outside_metadata (CubeMut *root, CubeView old, gboolean ignore_status)
 {
-  for (guint i = 0; i < cube_mut_length (root); i++) {
-    const char *key;
-    CubeMut *member = cube_mut_member_at (root, i, &key);
-    if (strcmp (key, "metadata") != 0 && !(ignore_status && strcmp (key, "status") == 0) &&
-        !cube_mut_equal_view (member, cube_view_member (old, key)))
-      return TRUE;
-  }
+  for (guint i = 0; i < cube_mut_length (root); i++)
+    {
+      const char *key;
+      CubeMut *member = cube_mut_member_at (root, i, &key);
+      if (strcmp (key, "metadata") != 0 && !(ignore_status && strcmp (key, "status") == 0)
+          && !cube_mut_equal_view (member, cube_view_member (old, key)))
+        return TRUE;
+    }
   CubeIter it;
   const char *key;
   CubeView v;
@@ -28,8 +29,8 @@ static gboolean
 part_differs (CubeMut *root, CubeView old, const char *part)
 {
   if (strcmp (part, "*") == 0)
-    return differs_outside_metadata (root, old, FALSE) ||
-           !cube_mut_equal_view (cube_mut_get (root, "metadata", "labels"), cube_view_get (old, "metadata", "labels"));
+    return differs_outside_metadata (root, old, FALSE)
+           || !cube_mut_equal_view (cube_mut_get (root, "metadata", "labels"), cube_view_get (old, "metadata", "labels"));
   if (strcmp (part, "*-status") == 0)
     return differs_outside_metadata (root, old, TRUE);
   const char *dot = strchr (part, '.');
@@ -44,13 +45,14 @@ raise_generation (const CubeResourceType *type, CubeMut *root, CubeView old)
 {
   gint64 generation = cube_view_get_int (old, 0, "metadata", "generation");
   const char *parts = type->generation;
-  if (parts != NULL && *parts != '\0') {
-    g_auto (GStrv) list = g_strsplit (parts, ",", -1);
-    gboolean changed = FALSE;
-    for (guint i = 0; list[i] != NULL && !changed; i++)
-      changed = part_differs (root, old, list[i]);
-    generation += changed ? 1 : 0;
-  }
+  if (parts != NULL && *parts != '\0')
+    {
+      g_auto (GStrv) list = g_strsplit (parts, ",", -1);
+      gboolean changed = FALSE;
+      for (guint i = 0; list[i] != NULL && !changed; i++)
+        changed = part_differs (root, old, list[i]);
+      generation += changed ? 1 : 0;
+    }
   CubeMut *metadata = cube_mut_ensure_object (root, "metadata");
   if (generation > 0)
     cube_mut_set_int (metadata, "generation", generation);
@@ -97,16 +99,20 @@ restore (CubeMut *root, CubeView old, const char *key)
 static void
 restore_others (CubeMut *root, CubeView old, const char *const *keep)
 {
-  for (guint i = 0; i < cube_mut_length (root);) {
-    const char *key;
-    cube_mut_member_at (root, i, &key);
-    if (!g_strv_contains (keep, key) && !cube_view_exists (cube_view_member (old, key))) {
-      g_autofree char *name = g_strdup (key);
-      cube_mut_remove (root, name);
-    } else {
-      i++;
+  for (guint i = 0; i < cube_mut_length (root);)
+    {
+      const char *key;
+      cube_mut_member_at (root, i, &key);
+      if (!g_strv_contains (keep, key) && !cube_view_exists (cube_view_member (old, key)))
+        {
+          g_autofree char *name = g_strdup (key);
+          cube_mut_remove (root, name);
+        }
+      else
+        {
+          i++;
+        }
     }
-  }
   CubeIter it;
   const char *key;
   CubeView v;
@@ -118,8 +124,9 @@ restore_others (CubeMut *root, CubeView old, const char *const *keep)
 static void
 restore_metadata (CubeMut *root, CubeView old)
 {
-  static const char *const kept[] = { "labels", "annotations", "finalizers", "ownerReferences", "deletionTimestamp",
-                                      "deletionGracePeriodSeconds", "generation", "selfLink", NULL };
+  static const char *const kept[] = { "labels",          "annotations",       "finalizers",
+                                      "ownerReferences", "deletionTimestamp", "deletionGracePeriodSeconds",
+                                      "generation",      "selfLink",          NULL };
   CubeMut *metadata = cube_mut_ensure_object (root, "metadata");
   CubeView old_metadata = cube_view_member (old, "metadata");
   for (guint i = 0; kept[i] != NULL; i++)
@@ -145,20 +152,25 @@ cube_schema_prepare_update (const CubeResource *resource, const char *subresourc
   const CubeResourceType *type = cube_resource_type (resource);
   if (cube_mut_type (root) != CUBE_VALUE_OBJECT)
     return;
-  if (subresource == NULL || *subresource == '\0') {
-    if ((type->strategy & CUBE_STRATEGY_STATUS) != 0)
-      restore (root, old, "status");
-    if ((type->strategy & CUBE_STRATEGY_UPDATE_KEEPS_SPEC) != 0)
-      restore (root, old, "spec");
-    cube_strategy_update_hook (type->update_hook, root, old);
-  } else if (strcmp (subresource, "status") == 0) {
-    update_status (resource, root, old);
-    gint64 generation = cube_view_get_int (old, 0, "metadata", "generation");
-    if (generation > 0)
-      cube_mut_set_int (cube_mut_ensure_object (root, "metadata"), "generation", generation);
-    return;
-  } else {
-    cube_strategy_subresource (subresource, root, old);
-  }
+  if (subresource == NULL || *subresource == '\0')
+    {
+      if ((type->strategy & CUBE_STRATEGY_STATUS) != 0)
+        restore (root, old, "status");
+      if ((type->strategy & CUBE_STRATEGY_UPDATE_KEEPS_SPEC) != 0)
+        restore (root, old, "spec");
+      cube_strategy_update_hook (type->update_hook, root, old);
+    }
+  else if (strcmp (subresource, "status") == 0)
+    {
+      update_status (resource, root, old);
+      gint64 generation = cube_view_get_int (old, 0, "metadata", "generation");
+      if (generation > 0)
+        cube_mut_set_int (cube_mut_ensure_object (root, "metadata"), "generation", generation);
+      return;
+    }
+  else
+    {
+      cube_strategy_subresource (subresource, root, old);
+    }
   raise_generation (type, root, old);
 }

@@ -26,22 +26,26 @@ static void
 job_status (const CubeRow *row, const char *argument)
 {
   static const char *const conditions[][2] = { { "Complete", "Complete" }, { "Failed", "Failed" } };
-  static const char *const later[][2] = { { "Suspended", "Suspended" }, { "FailureTarget", "FailureTarget" },
+  static const char *const later[][2] = { { "Suspended", "Suspended" },
+                                          { "FailureTarget", "FailureTarget" },
                                           { "SuccessCriteriaMet", "SuccessCriteriaMet" } };
   for (guint i = 0; i < G_N_ELEMENTS (conditions); i++)
-    if (has_condition (row->object, conditions[i][0])) {
-      cube_cell_string (row, conditions[i][1]);
+    if (has_condition (row->object, conditions[i][0]))
+      {
+        cube_cell_string (row, conditions[i][1]);
+        return;
+      }
+  if (cube_view_get_string (row->object, "metadata", "deletionTimestamp") != NULL)
+    {
+      cube_cell_string (row, "Terminating");
       return;
     }
-  if (cube_view_get_string (row->object, "metadata", "deletionTimestamp") != NULL) {
-    cube_cell_string (row, "Terminating");
-    return;
-  }
   for (guint i = 0; i < G_N_ELEMENTS (later); i++)
-    if (has_condition (row->object, later[i][0])) {
-      cube_cell_string (row, later[i][1]);
-      return;
-    }
+    if (has_condition (row->object, later[i][0]))
+      {
+        cube_cell_string (row, later[i][1]);
+        return;
+      }
   cube_cell_string (row, "Running");
 }
 
@@ -76,15 +80,16 @@ controller (const CubeRow *row, const char *argument)
 {
   CubeIter it;
   CubeView v;
-  for (cube_iter_init (&it, cube_view_get (row->object, "metadata", "ownerReferences")); cube_iter_next (&it, NULL, &v);) {
-    if (!cube_view_get_bool (v, FALSE, "controller"))
-      continue;
-    const char *api_version = cube_view_string_or (cube_view_member (v, "apiVersion"), ""), *slash = strchr (api_version, '/');
-    g_autofree char *kind = g_ascii_strdown (cube_view_string_or (cube_view_member (v, "kind"), ""), -1);
-    g_autofree char *group = slash == NULL ? g_strdup ("") : g_strndup (api_version, (gsize) (slash - api_version));
-    cube_cell_format (row, "%s%s%s/%s", kind, *group != '\0' ? "." : "", group, cube_view_string_or (cube_view_member (v, "name"), ""));
-    return;
-  }
+  for (cube_iter_init (&it, cube_view_get (row->object, "metadata", "ownerReferences")); cube_iter_next (&it, NULL, &v);)
+    {
+      if (!cube_view_get_bool (v, FALSE, "controller"))
+        continue;
+      const char *api_version = cube_view_string_or (cube_view_member (v, "apiVersion"), ""), *slash = strchr (api_version, '/');
+      g_autofree char *kind = g_ascii_strdown (cube_view_string_or (cube_view_member (v, "kind"), ""), -1);
+      g_autofree char *group = slash == NULL ? g_strdup ("") : g_strndup (api_version, (gsize) (slash - api_version));
+      cube_cell_format (row, "%s%s%s/%s", kind, *group != '\0' ? "." : "", group, cube_view_string_or (cube_view_member (v, "name"), ""));
+      return;
+    }
   cube_cell_string (row, "<none>");
 }
 
@@ -103,12 +108,13 @@ balancer_addresses (CubeView status)
   g_autoptr (GPtrArray) list = g_ptr_array_new ();
   CubeIter it;
   CubeView v;
-  for (cube_iter_init (&it, cube_view_get (status, "loadBalancer", "ingress")); cube_iter_next (&it, NULL, &v);) {
-    const char *ip = cube_view_get_string (v, "ip"), *name = cube_view_get_string (v, "hostname");
-    const char *text = ip != NULL && *ip != '\0' ? ip : name;
-    if (text != NULL && *text != '\0')
-      g_ptr_array_add (list, (gpointer) text);
-  }
+  for (cube_iter_init (&it, cube_view_get (status, "loadBalancer", "ingress")); cube_iter_next (&it, NULL, &v);)
+    {
+      const char *ip = cube_view_get_string (v, "ip"), *name = cube_view_get_string (v, "hostname");
+      const char *text = ip != NULL && *ip != '\0' ? ip : name;
+      if (text != NULL && *text != '\0')
+        g_ptr_array_add (list, (gpointer) text);
+    }
   g_ptr_array_add (list, NULL);
   return g_strjoinv (",", (char **) list->pdata);
 }
@@ -118,15 +124,20 @@ service_external_ip (const CubeRow *row, const char *argument)
 {
   const char *type = cube_view_string_or (cube_view_get (row->object, "spec", "type"), "ClusterIP");
   g_autofree char *ips = cube_join_strings (cube_view_get (row->object, "spec", "externalIPs"), ",");
-  if (strcmp (type, "ExternalName") == 0) {
-    cube_cell_string (row, cube_view_get_string (row->object, "spec", "externalName"));
-  } else if (strcmp (type, "LoadBalancer") == 0) {
-    g_autofree char *addresses = balancer_addresses (cube_view_member (row->object, "status"));
-    g_autofree char *both = g_strconcat (addresses, *addresses != '\0' && *ips != '\0' ? "," : "", ips, NULL);
-    cube_cell_or (row, both, "<pending>");
-  } else {
-    cube_cell_or (row, ips, "<none>");
-  }
+  if (strcmp (type, "ExternalName") == 0)
+    {
+      cube_cell_string (row, cube_view_get_string (row->object, "spec", "externalName"));
+    }
+  else if (strcmp (type, "LoadBalancer") == 0)
+    {
+      g_autofree char *addresses = balancer_addresses (cube_view_member (row->object, "status"));
+      g_autofree char *both = g_strconcat (addresses, *addresses != '\0' && *ips != '\0' ? "," : "", ips, NULL);
+      cube_cell_or (row, both, "<pending>");
+    }
+  else
+    {
+      cube_cell_or (row, ips, "<none>");
+    }
 }
 
 static void
@@ -135,13 +146,14 @@ service_ports (const CubeRow *row, const char *argument)
   g_autoptr (GString) text = g_string_new (NULL);
   CubeIter it;
   CubeView v;
-  for (cube_iter_init (&it, cube_view_get (row->object, "spec", "ports")); cube_iter_next (&it, NULL, &v);) {
-    gint64 node_port = cube_view_get_int (v, 0, "nodePort");
-    g_string_append_printf (text, "%s%" G_GINT64_FORMAT, text->len > 0 ? "," : "", cube_view_get_int (v, 0, "port"));
-    if (node_port > 0)
-      g_string_append_printf (text, ":%" G_GINT64_FORMAT, node_port);
-    g_string_append_printf (text, "/%s", cube_view_string_or (cube_view_member (v, "protocol"), "TCP"));
-  }
+  for (cube_iter_init (&it, cube_view_get (row->object, "spec", "ports")); cube_iter_next (&it, NULL, &v);)
+    {
+      gint64 node_port = cube_view_get_int (v, 0, "nodePort");
+      g_string_append_printf (text, "%s%" G_GINT64_FORMAT, text->len > 0 ? "," : "", cube_view_get_int (v, 0, "port"));
+      if (node_port > 0)
+        g_string_append_printf (text, ":%" G_GINT64_FORMAT, node_port);
+      g_string_append_printf (text, "/%s", cube_view_string_or (cube_view_member (v, "protocol"), "TCP"));
+    }
   cube_cell_or (row, text->str, "<none>");
 }
 
@@ -152,15 +164,16 @@ ingress_hosts (const CubeRow *row, const char *argument)
   CubeIter it;
   CubeView v;
   guint n = 0, more = 0;
-  for (cube_iter_init (&it, cube_view_get (row->object, "spec", "rules")); cube_iter_next (&it, NULL, &v);) {
-    const char *host = cube_view_get_string (v, "host");
-    if (host == NULL || *host == '\0')
-      continue;
-    if (n++ < 3)
-      g_string_append_printf (text, "%s%s", text->len > 0 ? "," : "", host);
-    else
-      more++;
-  }
+  for (cube_iter_init (&it, cube_view_get (row->object, "spec", "rules")); cube_iter_next (&it, NULL, &v);)
+    {
+      const char *host = cube_view_get_string (v, "host");
+      if (host == NULL || *host == '\0')
+        continue;
+      if (n++ < 3)
+        g_string_append_printf (text, "%s%s", text->len > 0 ? "," : "", host);
+      else
+        more++;
+    }
   if (more > 0)
     g_string_append_printf (text, " + %u more...", more);
   cube_cell_or (row, text->str, "*");
@@ -184,10 +197,11 @@ ingressclass_parameters (const CubeRow *row, const char *argument)
 {
   CubeView parameters = cube_view_get (row->object, "spec", "parameters");
   const char *group = cube_view_get_string (parameters, "apiGroup");
-  if (!cube_view_exists (parameters)) {
-    cube_cell_string (row, "<none>");
-    return;
-  }
+  if (!cube_view_exists (parameters))
+    {
+      cube_cell_string (row, "<none>");
+      return;
+    }
   cube_cell_format (row, "%s%s%s/%s", cube_view_string_or (cube_view_member (parameters, "kind"), ""), group != NULL ? "." : "",
                     group != NULL ? group : "", cube_view_string_or (cube_view_member (parameters, "name"), ""));
 }
@@ -200,21 +214,23 @@ endpoints (const CubeRow *row, const char *argument)
   guint n = 0;
   CubeIter subsets;
   CubeView subset;
-  for (cube_iter_init (&subsets, cube_view_member (row->object, "subsets")); cube_iter_next (&subsets, NULL, &subset);) {
-    CubeView ports = cube_view_member (subset, "ports");
-    guint n_ports = cube_view_length (ports);
-    CubeIter addresses;
-    CubeView address;
-    for (guint p = 0; p < MAX (n_ports, 1); p++)
-      for (cube_iter_init (&addresses, cube_view_member (subset, "addresses")); cube_iter_next (&addresses, NULL, &address);) {
-        const char *ip = cube_view_string_or (cube_view_member (address, "ip"), "");
-        if (n++ >= 3)
-          continue;
-        g_string_append_printf (text, "%s%s", text->len > 0 ? "," : "", ip);
-        if (n_ports > 0)
-          g_string_append_printf (text, ":%" G_GINT64_FORMAT, cube_view_get_int (cube_view_element (ports, p), 0, "port"));
-      }
-  }
+  for (cube_iter_init (&subsets, cube_view_member (row->object, "subsets")); cube_iter_next (&subsets, NULL, &subset);)
+    {
+      CubeView ports = cube_view_member (subset, "ports");
+      guint n_ports = cube_view_length (ports);
+      CubeIter addresses;
+      CubeView address;
+      for (guint p = 0; p < MAX (n_ports, 1); p++)
+        for (cube_iter_init (&addresses, cube_view_member (subset, "addresses")); cube_iter_next (&addresses, NULL, &address);)
+          {
+            const char *ip = cube_view_string_or (cube_view_member (address, "ip"), "");
+            if (n++ >= 3)
+              continue;
+            g_string_append_printf (text, "%s%s", text->len > 0 ? "," : "", ip);
+            if (n_ports > 0)
+              g_string_append_printf (text, ":%" G_GINT64_FORMAT, cube_view_get_int (cube_view_element (ports, p), 0, "port"));
+          }
+    }
   if (n > 3)
     g_string_append_printf (text, " + %u more...", n - 3);
   cube_cell_or (row, text->str, "<none>");
@@ -237,14 +253,15 @@ slice_ports (const CubeRow *row, const char *argument)
   g_autoptr (GPtrArray) items = g_ptr_array_new_with_free_func (g_free);
   CubeIter it;
   CubeView v;
-  for (cube_iter_init (&it, cube_view_member (row->object, "ports")); cube_iter_next (&it, NULL, &v);) {
-    const char *name = cube_view_get_string (v, "name");
-    CubeView port = cube_view_member (v, "port");
-    if (cube_view_exists (port))
-      g_ptr_array_add (items, g_strdup_printf ("%" G_GINT64_FORMAT, cube_view_int (port, 0)));
-    else
-      g_ptr_array_add (items, g_strdup (name != NULL && *name != '\0' ? name : "*"));
-  }
+  for (cube_iter_init (&it, cube_view_member (row->object, "ports")); cube_iter_next (&it, NULL, &v);)
+    {
+      const char *name = cube_view_get_string (v, "name");
+      CubeView port = cube_view_member (v, "port");
+      if (cube_view_exists (port))
+        g_ptr_array_add (items, g_strdup_printf ("%" G_GINT64_FORMAT, cube_view_int (port, 0)));
+      else
+        g_ptr_array_add (items, g_strdup (name != NULL && *name != '\0' ? name : "*"));
+    }
   limited_list (row, items, "<unset>");
 }
 
@@ -265,14 +282,16 @@ slice_endpoints (const CubeRow *row, const char *argument)
 static void
 append_access_modes (GString *text, CubeView modes)
 {
-  static const char *const names[][2] = { { "ReadWriteOnce", "RWO" }, { "ReadOnlyMany", "ROX" }, { "ReadWriteMany", "RWX" },
-                                          { "ReadWriteOncePod", "RWOP" } };
+  static const char *const names[][2] = {
+    { "ReadWriteOnce", "RWO" }, { "ReadOnlyMany", "ROX" }, { "ReadWriteMany", "RWX" }, { "ReadWriteOncePod", "RWOP" }
+  };
   for (guint n = 0; n < G_N_ELEMENTS (names); n++)
     for (guint i = 0; i < cube_view_length (modes); i++)
-      if (g_strcmp0 (cube_view_string (cube_view_element (modes, i)), names[n][0]) == 0) {
-        g_string_append_printf (text, "%s%s", text->len > 0 ? "," : "", names[n][1]);
-        break;
-      }
+      if (g_strcmp0 (cube_view_string (cube_view_element (modes, i)), names[n][0]) == 0)
+        {
+          g_string_append_printf (text, "%s%s", text->len > 0 ? "," : "", names[n][1]);
+          break;
+        }
 }
 
 static void
@@ -342,10 +361,10 @@ static void
 event_last_seen (const CubeRow *row, const char *argument)
 {
   const char *series = cube_view_get_string (row->object, "series", "lastObservedTime");
-  const char *last = first_of (cube_view_get_string (row->object, "lastTimestamp"),
-                               cube_view_get_string (row->object, "deprecatedLastTimestamp"));
-  const char *first = first_of (cube_view_get_string (row->object, "firstTimestamp"),
-                                cube_view_get_string (row->object, "deprecatedFirstTimestamp"));
+  const char *last =
+      first_of (cube_view_get_string (row->object, "lastTimestamp"), cube_view_get_string (row->object, "deprecatedLastTimestamp"));
+  const char *first =
+      first_of (cube_view_get_string (row->object, "firstTimestamp"), cube_view_get_string (row->object, "deprecatedFirstTimestamp"));
   char text[32];
   cube_age_text (row, first_of (series, first_of (last, first_of (first, cube_view_get_string (row->object, "eventTime")))), text);
   cube_cell_string (row, text);
@@ -354,8 +373,8 @@ event_last_seen (const CubeRow *row, const char *argument)
 static void
 event_first_seen (const CubeRow *row, const char *argument)
 {
-  const char *first = first_of (cube_view_get_string (row->object, "firstTimestamp"),
-                                cube_view_get_string (row->object, "deprecatedFirstTimestamp"));
+  const char *first =
+      first_of (cube_view_get_string (row->object, "firstTimestamp"), cube_view_get_string (row->object, "deprecatedFirstTimestamp"));
   char text[32];
   cube_age_text (row, first_of (first, cube_view_get_string (row->object, "eventTime")), text);
   cube_cell_string (row, text);
@@ -390,8 +409,8 @@ event_source (const CubeRow *row, const char *argument)
   if (!cube_view_exists (source))
     source = cube_view_member (row->object, "deprecatedSource");
   const char *component = cube_view_get_string (source, "component"), *host = cube_view_get_string (source, "host");
-  const char *reporter = first_of (cube_view_get_string (row->object, "reportingComponent"),
-                                   cube_view_get_string (row->object, "reportingController"));
+  const char *reporter =
+      first_of (cube_view_get_string (row->object, "reportingComponent"), cube_view_get_string (row->object, "reportingController"));
   component = first_of (component, reporter);
   host = first_of (host, cube_view_get_string (row->object, "reportingInstance"));
   g_autofree char *text = host != NULL && *host != '\0' ? g_strjoin (", ", component == NULL ? "" : component, host, NULL)

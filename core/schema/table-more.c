@@ -19,15 +19,16 @@ subjects (const CubeRow *row, const char *argument)
   gboolean is_account = strcmp (argument, "ServiceAccount") == 0;
   CubeIter it;
   CubeView v;
-  for (cube_iter_init (&it, cube_view_member (row->object, "subjects")); cube_iter_next (&it, NULL, &v);) {
-    if (g_strcmp0 (cube_view_get_string (v, "kind"), argument) != 0)
-      continue;
-    const char *name = cube_view_string_or (cube_view_member (v, "name"), "");
-    g_string_append (text, text->len > 0 ? ", " : "");
-    if (is_account)
-      g_string_append_printf (text, "%s/", cube_view_string_or (cube_view_member (v, "namespace"), ""));
-    g_string_append (text, name);
-  }
+  for (cube_iter_init (&it, cube_view_member (row->object, "subjects")); cube_iter_next (&it, NULL, &v);)
+    {
+      if (g_strcmp0 (cube_view_get_string (v, "kind"), argument) != 0)
+        continue;
+      const char *name = cube_view_string_or (cube_view_member (v, "name"), "");
+      g_string_append (text, text->len > 0 ? ", " : "");
+      if (is_account)
+        g_string_append_printf (text, "%s/", cube_view_string_or (cube_view_member (v, "namespace"), ""));
+      g_string_append (text, name);
+    }
   cube_cell_string (row, text->str);
 }
 
@@ -49,14 +50,19 @@ csr_condition (const CubeRow *row, const char *argument)
   gboolean approved = FALSE, denied = FALSE, failed = FALSE;
   CubeIter it;
   CubeView v;
-  for (cube_iter_init (&it, cube_view_get (row->object, "status", "conditions")); cube_iter_next (&it, NULL, &v);) {
-    const char *type = cube_view_string_or (cube_view_member (v, "type"), "");
-    approved |= strcmp (type, "Approved") == 0;
-    denied |= strcmp (type, "Denied") == 0;
-    failed |= strcmp (type, "Failed") == 0;
-  }
+  for (cube_iter_init (&it, cube_view_get (row->object, "status", "conditions")); cube_iter_next (&it, NULL, &v);)
+    {
+      const char *type = cube_view_string_or (cube_view_member (v, "type"), "");
+      approved |= strcmp (type, "Approved") == 0;
+      denied |= strcmp (type, "Denied") == 0;
+      failed |= strcmp (type, "Failed") == 0;
+    }
   gboolean issued = cube_view_string_length (cube_view_get (row->object, "status", "certificate")) > 0;
-  cube_cell_format (row, "%s%s%s", denied ? "Denied" : approved ? "Approved" : failed ? "" : "Pending",
+  cube_cell_format (row, "%s%s%s",
+                    denied     ? "Denied"
+                    : approved ? "Approved"
+                    : failed   ? ""
+                               : "Pending",
                     failed ? (denied || approved ? ",Failed" : "Failed") : "", issued ? ",Issued" : "");
 }
 
@@ -78,8 +84,8 @@ quota_cells (const CubeRow *row, gboolean limits)
   CubeView v;
   for (cube_iter_init (&it, hard); cube_iter_next (&it, &key, &v);)
     if ((strstr (key, "limits") != NULL) == limits)
-      g_ptr_array_add (list, g_strdup_printf ("%s: %s/%s", key, cube_view_string_or (cube_view_member (used, key), "0"),
-                                              cube_view_string_or (v, "0")));
+      g_ptr_array_add (
+          list, g_strdup_printf ("%s: %s/%s", key, cube_view_string_or (cube_view_member (used, key), "0"), cube_view_string_or (v, "0")));
   g_ptr_array_sort (list, compare_text);
   g_ptr_array_add (list, NULL);
   g_autofree char *text = g_strjoinv (", ", (char **) list->pdata);
@@ -122,20 +128,25 @@ append_metric (GString *text, CubeView spec, CubeView current)
   if (name != NULL)
     g_string_append_printf (text, "%s: ", name);
   CubeView utilization = cube_view_member (target, "averageUtilization");
-  if (cube_view_exists (utilization)) {
-    CubeView have = cube_view_member (now, "averageUtilization");
-    if (cube_view_exists (have))
-      g_string_append_printf (text, "%" G_GINT64_FORMAT "%%/", cube_view_int (have, 0));
-    else
-      g_string_append (text, "<unknown>/");
-    g_string_append_printf (text, "%" G_GINT64_FORMAT "%%", cube_view_int (utilization, 0));
-    return;
-  }
+  if (cube_view_exists (utilization))
+    {
+      CubeView have = cube_view_member (now, "averageUtilization");
+      if (cube_view_exists (have))
+        g_string_append_printf (text, "%" G_GINT64_FORMAT "%%/", cube_view_int (have, 0));
+      else
+        g_string_append (text, "<unknown>/");
+      g_string_append_printf (text, "%" G_GINT64_FORMAT "%%", cube_view_int (utilization, 0));
+      return;
+    }
   const char *average = cube_view_get_string (target, "averageValue"), *value = cube_view_get_string (target, "value");
   const char *have = cube_view_get_string (now, average != NULL ? "averageValue" : "value");
-  g_string_append_printf (text, "%s/%s%s", have != NULL ? have : "<unknown>", average != NULL ? average : value != NULL ? value : "<auto>",
-                          average != NULL && strcmp (type, "Pods") != 0 && strcmp (type, "Resource") != 0 &&
-                              strcmp (type, "ContainerResource") != 0 ? " (avg)" : "");
+  g_string_append_printf (
+      text, "%s/%s%s", have != NULL ? have : "<unknown>",
+      average != NULL ? average
+      : value != NULL ? value
+                      : "<auto>",
+      average != NULL && strcmp (type, "Pods") != 0 && strcmp (type, "Resource") != 0 && strcmp (type, "ContainerResource") != 0 ? " (avg)"
+                                                                                                                                 : "");
 }
 
 static void
@@ -144,19 +155,21 @@ autoscaler_targets (const CubeRow *row, const char *argument)
   CubeView metrics = cube_view_get (row->object, "spec", "metrics"), current = cube_view_get (row->object, "status", "currentMetrics");
   g_autoptr (GString) text = g_string_new (NULL);
   CubeView percent = cube_view_get (row->object, "spec", "targetCPUUtilizationPercentage");
-  if (cube_view_exists (percent)) {
-    CubeView have = cube_view_get (row->object, "status", "currentCPUUtilizationPercentage");
-    if (cube_view_exists (have))
-      g_string_append_printf (text, "cpu: %" G_GINT64_FORMAT "%%/", cube_view_int (have, 0));
-    else
-      g_string_append (text, "cpu: <unknown>/");
-    g_string_append_printf (text, "%" G_GINT64_FORMAT "%%", cube_view_int (percent, 0));
-  }
+  if (cube_view_exists (percent))
+    {
+      CubeView have = cube_view_get (row->object, "status", "currentCPUUtilizationPercentage");
+      if (cube_view_exists (have))
+        g_string_append_printf (text, "cpu: %" G_GINT64_FORMAT "%%/", cube_view_int (have, 0));
+      else
+        g_string_append (text, "cpu: <unknown>/");
+      g_string_append_printf (text, "%" G_GINT64_FORMAT "%%", cube_view_int (percent, 0));
+    }
   guint n = cube_view_length (metrics);
-  for (guint i = 0; i < n && i < 2; i++) {
-    g_string_append (text, text->len > 0 ? ", " : "");
-    append_metric (text, cube_view_element (metrics, i), cube_view_element (current, i));
-  }
+  for (guint i = 0; i < n && i < 2; i++)
+    {
+      g_string_append (text, text->len > 0 ? ", " : "");
+      append_metric (text, cube_view_element (metrics, i), cube_view_element (current, i));
+    }
   if (n > 2)
     g_string_append_printf (text, " + %u more...", n - 2);
   cube_cell_or (row, text->str, "<none>");

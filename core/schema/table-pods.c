@@ -57,32 +57,35 @@ summarize_init (PodSummary *summary, CubeView spec, CubeView status)
   CubeIter it;
   CubeView v;
   guint index = 0, n = cube_view_length (containers);
-  for (cube_iter_init (&it, cube_view_member (status, "initContainerStatuses")); cube_iter_next (&it, NULL, &v); index++) {
-    CubeView container = find_named (containers, cube_view_get_string (v, "name"));
-    CubeView terminated = cube_view_get (v, "state", "terminated"), waiting = cube_view_get (v, "state", "waiting");
-    gint64 restarts = cube_view_get_int (v, 0, "restartCount");
-    summary->restarts += restarts;
-    note_restart (&summary->last_restart, v);
-    gboolean sidecar = is_sidecar (container);
-    if (sidecar) {
-      summary->sidecar_restarts += restarts;
-      note_restart (&summary->last_sidecar_restart, v);
+  for (cube_iter_init (&it, cube_view_member (status, "initContainerStatuses")); cube_iter_next (&it, NULL, &v); index++)
+    {
+      CubeView container = find_named (containers, cube_view_get_string (v, "name"));
+      CubeView terminated = cube_view_get (v, "state", "terminated"), waiting = cube_view_get (v, "state", "waiting");
+      gint64 restarts = cube_view_get_int (v, 0, "restartCount");
+      summary->restarts += restarts;
+      note_restart (&summary->last_restart, v);
+      gboolean sidecar = is_sidecar (container);
+      if (sidecar)
+        {
+          summary->sidecar_restarts += restarts;
+          note_restart (&summary->last_sidecar_restart, v);
+        }
+      if (cube_view_exists (terminated) && cube_view_get_int (terminated, 0, "exitCode") == 0)
+        continue;
+      if (sidecar && cube_view_get_bool (v, FALSE, "started"))
+        {
+          summary->ready += cube_view_get_bool (v, FALSE, "ready") ? 1 : 0;
+          continue;
+        }
+      const char *why = cube_view_get_string (waiting, "reason");
+      if (cube_view_exists (terminated))
+        termination_reason (summary, terminated, "Init:");
+      else if (why != NULL && *why != '\0' && strcmp (why, "PodInitializing") != 0)
+        g_snprintf (summary->reason, sizeof summary->reason, "Init:%s", why);
+      else
+        g_snprintf (summary->reason, sizeof summary->reason, "Init:%u/%u", index, n);
+      return TRUE;
     }
-    if (cube_view_exists (terminated) && cube_view_get_int (terminated, 0, "exitCode") == 0)
-      continue;
-    if (sidecar && cube_view_get_bool (v, FALSE, "started")) {
-      summary->ready += cube_view_get_bool (v, FALSE, "ready") ? 1 : 0;
-      continue;
-    }
-    const char *why = cube_view_get_string (waiting, "reason");
-    if (cube_view_exists (terminated))
-      termination_reason (summary, terminated, "Init:");
-    else if (why != NULL && *why != '\0' && strcmp (why, "PodInitializing") != 0)
-      g_snprintf (summary->reason, sizeof summary->reason, "Init:%s", why);
-    else
-      g_snprintf (summary->reason, sizeof summary->reason, "Init:%u/%u", index, n);
-    return TRUE;
-  }
   return FALSE;
 }
 
@@ -93,22 +96,28 @@ summarize_containers (PodSummary *summary, CubeView status)
   gboolean has_running = FALSE;
   summary->restarts = summary->sidecar_restarts;
   summary->last_restart = summary->last_sidecar_restart;
-  for (guint i = cube_view_length (statuses); i-- > 0;) {
-    CubeView v = cube_view_element (statuses, i), terminated = cube_view_get (v, "state", "terminated");
-    const char *waiting = cube_view_get_string (v, "state", "waiting", "reason");
-    summary->restarts += cube_view_get_int (v, 0, "restartCount");
-    note_restart (&summary->last_restart, v);
-    if (waiting != NULL && *waiting != '\0') {
-      g_strlcpy (summary->reason, waiting, sizeof summary->reason);
-    } else if (cube_view_exists (terminated)) {
-      termination_reason (summary, terminated, "");
-      if (cube_view_get_int (terminated, 0, "exitCode") != 0)
-        terminated_badly = terminated;
-    } else if (cube_view_get_bool (v, FALSE, "ready") && cube_view_exists (cube_view_get (v, "state", "running"))) {
-      has_running = TRUE;
-      summary->ready++;
+  for (guint i = cube_view_length (statuses); i-- > 0;)
+    {
+      CubeView v = cube_view_element (statuses, i), terminated = cube_view_get (v, "state", "terminated");
+      const char *waiting = cube_view_get_string (v, "state", "waiting", "reason");
+      summary->restarts += cube_view_get_int (v, 0, "restartCount");
+      note_restart (&summary->last_restart, v);
+      if (waiting != NULL && *waiting != '\0')
+        {
+          g_strlcpy (summary->reason, waiting, sizeof summary->reason);
+        }
+      else if (cube_view_exists (terminated))
+        {
+          termination_reason (summary, terminated, "");
+          if (cube_view_get_int (terminated, 0, "exitCode") != 0)
+            terminated_badly = terminated;
+        }
+      else if (cube_view_get_bool (v, FALSE, "ready") && cube_view_exists (cube_view_get (v, "state", "running")))
+        {
+          has_running = TRUE;
+          summary->ready++;
+        }
     }
-  }
   if (strcmp (summary->reason, "Completed") != 0)
     return;
   if (has_running && cube_condition_is_true (status, "Ready"))
@@ -166,10 +175,11 @@ pod_restarts (const CubeRow *row, const char *argument)
 {
   PodSummary summary;
   summarize (row, &summary);
-  if (summary.restarts == 0 || summary.last_restart == NULL) {
-    cube_cell_format (row, "%" G_GINT64_FORMAT, summary.restarts);
-    return;
-  }
+  if (summary.restarts == 0 || summary.last_restart == NULL)
+    {
+      cube_cell_format (row, "%" G_GINT64_FORMAT, summary.restarts);
+      return;
+    }
   char age[32];
   cube_age_text (row, summary.last_restart, age);
   cube_cell_format (row, "%" G_GINT64_FORMAT " (%s ago)", summary.restarts, age);
@@ -202,7 +212,9 @@ static void
 node_status (const CubeRow *row, const char *argument)
 {
   CubeView ready = cube_condition_find (cube_view_member (row->object, "status"), "Ready");
-  const char *text = !cube_view_exists (ready) ? "Unknown" : g_strcmp0 (cube_view_get_string (ready, "status"), "True") == 0 ? "Ready" : "NotReady";
+  const char *text = !cube_view_exists (ready)                                         ? "Unknown"
+                     : g_strcmp0 (cube_view_get_string (ready, "status"), "True") == 0 ? "Ready"
+                                                                                       : "NotReady";
   gboolean cordoned = cube_view_get_bool (row->object, FALSE, "spec", "unschedulable");
   cube_cell_format (row, "%s%s", text, cordoned ? ",SchedulingDisabled" : "");
 }
@@ -220,15 +232,16 @@ node_roles (const CubeRow *row, const char *argument)
   CubeIter it;
   const char *key, *prefix = "node-role.kubernetes.io/";
   CubeView v;
-  for (cube_iter_init (&it, cube_view_get (row->object, "metadata", "labels")); cube_iter_next (&it, &key, &v);) {
-    const char *role = NULL;
-    if (g_str_has_prefix (key, prefix))
-      role = key + strlen (prefix);
-    else if (strcmp (key, "kubernetes.io/role") == 0)
-      role = cube_view_string (v);
-    if (role != NULL && *role != '\0' && !g_ptr_array_find_with_equal_func (roles, role, g_str_equal, NULL))
-      g_ptr_array_add (roles, (gpointer) role);
-  }
+  for (cube_iter_init (&it, cube_view_get (row->object, "metadata", "labels")); cube_iter_next (&it, &key, &v);)
+    {
+      const char *role = NULL;
+      if (g_str_has_prefix (key, prefix))
+        role = key + strlen (prefix);
+      else if (strcmp (key, "kubernetes.io/role") == 0)
+        role = cube_view_string (v);
+      if (role != NULL && *role != '\0' && !g_ptr_array_find_with_equal_func (roles, role, g_str_equal, NULL))
+        g_ptr_array_add (roles, (gpointer) role);
+    }
   g_ptr_array_sort (roles, compare_text);
   g_ptr_array_add (roles, NULL);
   g_autofree char *text = g_strjoinv (",", (char **) roles->pdata);
@@ -241,15 +254,16 @@ node_address (const CubeRow *row, const char *argument)
   CubeIter it;
   CubeView v;
   for (cube_iter_init (&it, cube_view_get (row->object, "status", "addresses")); cube_iter_next (&it, NULL, &v);)
-    if (g_strcmp0 (cube_view_get_string (v, "type"), argument) == 0) {
-      cube_cell_string (row, cube_view_get_string (v, "address"));
-      return;
-    }
+    if (g_strcmp0 (cube_view_get_string (v, "type"), argument) == 0)
+      {
+        cube_cell_string (row, cube_view_get_string (v, "address"));
+        return;
+      }
   cube_cell_string (row, "<none>");
 }
 
 const CubeCellEntry cube_cells_pod[] = {
-  { "pod-ready", pod_ready },   { "pod-status", pod_status }, { "pod-restarts", pod_restarts }, { "pod-ip", pod_ip },
-  { "pod-gates", pod_gates },   { "node-status", node_status }, { "node-roles", node_roles },   { "node-address", node_address },
-  { NULL, NULL },
+  { "pod-ready", pod_ready },   { "pod-status", pod_status },     { "pod-restarts", pod_restarts },
+  { "pod-ip", pod_ip },         { "pod-gates", pod_gates },       { "node-status", node_status },
+  { "node-roles", node_roles }, { "node-address", node_address }, { NULL, NULL },
 };

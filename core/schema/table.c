@@ -29,15 +29,16 @@ CubeView
 cube_row_path (CubeView view, const char *path)
 {
   char key[128];
-  while (cube_view_exists (view) && *path == '.') {
-    gsize length = strcspn (++path, ".:");
-    if (length == 0 || length >= sizeof key)
-      return cube_view_none ();
-    memcpy (key, path, length);
-    key[length] = '\0';
-    view = cube_view_member (view, key);
-    path += length;
-  }
+  while (cube_view_exists (view) && *path == '.')
+    {
+      gsize length = strcspn (++path, ".:");
+      if (length == 0 || length >= sizeof key)
+        return cube_view_none ();
+      memcpy (key, path, length);
+      key[length] = '\0';
+      view = cube_view_member (view, key);
+      path += length;
+    }
   return view;
 }
 
@@ -57,14 +58,15 @@ cube_join_strings (CubeView array, const char *separator)
   GString *text = g_string_new (NULL);
   CubeIter it;
   CubeView v;
-  for (cube_iter_init (&it, array); cube_iter_next (&it, NULL, &v);) {
-    if (text->len > 0)
-      g_string_append (text, separator);
-    if (cube_view_type (v) == CUBE_VALUE_STRING)
-      g_string_append (text, cube_view_string (v));
-    else
-      cube_view_append_json (v, text);
-  }
+  for (cube_iter_init (&it, array); cube_iter_next (&it, NULL, &v);)
+    {
+      if (text->len > 0)
+        g_string_append (text, separator);
+      if (cube_view_type (v) == CUBE_VALUE_STRING)
+        g_string_append (text, cube_view_string (v));
+      else
+        cube_view_append_json (v, text);
+    }
   return g_string_free (text, FALSE);
 }
 
@@ -97,23 +99,19 @@ cell_path (const CubeRow *row, const char *path, const CubeColumn *column)
 {
   CubeView view = cube_row_path (row->object, path);
   gboolean integer = strcmp (column->type, "integer") == 0;
-  switch (cube_view_type (view)) {
-  case CUBE_VALUE_NONE:
-  case CUBE_VALUE_NULL:
-    g_string_append (row->out, integer ? "0" : strcmp (column->type, "boolean") == 0 ? "false" : "\"\"");
-    break;
-  case CUBE_VALUE_STRING:
-    cube_cell_string (row, cube_view_string (view));
-    break;
-  case CUBE_VALUE_INT:
-  case CUBE_VALUE_BOOL:
-    cube_view_append_json (view, row->out);
-    break;
-  default: {
-    g_autofree char *text = cube_view_to_json (view, NULL);
-    cube_cell_string (row, text);
-  }
-  }
+  switch (cube_view_type (view))
+    {
+    case CUBE_VALUE_NONE:
+    case CUBE_VALUE_NULL: g_string_append (row->out, integer ? "0" : strcmp (column->type, "boolean") == 0 ? "false" : "\"\""); break;
+    case CUBE_VALUE_STRING: cube_cell_string (row, cube_view_string (view)); break;
+    case CUBE_VALUE_INT:
+    case CUBE_VALUE_BOOL: cube_view_append_json (view, row->out); break;
+    default:
+      {
+        g_autofree char *text = cube_view_to_json (view, NULL);
+        cube_cell_string (row, text);
+      }
+    }
 }
 
 static void
@@ -177,11 +175,12 @@ static void
 cell_count (const CubeRow *row, const char *argument)
 {
   guint n = 0;
-  for (const char *path = argument; path != NULL; path = strchr (path, ':')) {
-    if (*path == ':')
-      path++;
-    n += cube_view_length (cube_row_path (row->object, path));
-  }
+  for (const char *path = argument; path != NULL; path = strchr (path, ':'))
+    {
+      if (*path == ':')
+        path++;
+      n += cube_view_length (cube_row_path (row->object, path));
+    }
   g_string_append_printf (row->out, "%u", n);
 }
 
@@ -203,10 +202,11 @@ static void
 cell_selector (const CubeRow *row, const char *argument)
 {
   g_autoptr (CubeSelector) selector = cube_selector_from_view (cube_row_path (row->object, argument), NULL);
-  if (selector == NULL || cube_selector_is_everything (selector) || cube_selector_is_empty_set (selector)) {
-    cube_cell_string (row, selector == NULL ? "<error>" : "<none>");
-    return;
-  }
+  if (selector == NULL || cube_selector_is_everything (selector) || cube_selector_is_empty_set (selector))
+    {
+      cube_cell_string (row, selector == NULL ? "<error>" : "<none>");
+      return;
+    }
   g_autofree char *text = cube_selector_to_string (selector);
   cube_cell_or (row, text, "<none>");
 }
@@ -245,10 +245,21 @@ cell_none_age (const CubeRow *row, const char *argument)
 }
 
 static const CubeCellEntry common[] = {
-  { "age", cell_age },           { "none", cell_none },         { "unset", cell_unset },   { "unknown", cell_unknown },
-  { "na", cell_na },             { "int", cell_int },           { "bool", cell_bool },     { "count", cell_count },
-  { "join", cell_join },         { "labels", cell_labels },     { "selector", cell_selector }, { "containers", cell_containers },
-  { "images", cell_images },     { "none-age", cell_none_age }, { NULL, NULL },
+  { "age", cell_age },
+  { "none", cell_none },
+  { "unset", cell_unset },
+  { "unknown", cell_unknown },
+  { "na", cell_na },
+  { "int", cell_int },
+  { "bool", cell_bool },
+  { "count", cell_count },
+  { "join", cell_join },
+  { "labels", cell_labels },
+  { "selector", cell_selector },
+  { "containers", cell_containers },
+  { "images", cell_images },
+  { "none-age", cell_none_age },
+  { NULL, NULL },
 };
 
 static CubeCell
@@ -265,14 +276,16 @@ find_cell (const char *name, gsize length)
 static void
 append_cell (const CubeRow *row, const char *cell, const CubeColumn *column)
 {
-  if (row->resource->is_custom) {
-    cube_cell_json_path (row, cell, column);
-    return;
-  }
-  if (*cell != '@') {
-    cell_path (row, cell, column);
-    return;
-  }
+  if (row->resource->is_custom)
+    {
+      cube_cell_json_path (row, cell, column);
+      return;
+    }
+  if (*cell != '@')
+    {
+      cell_path (row, cell, column);
+      return;
+    }
   gsize length = strcspn (cell + 1, ":");
   CubeCell function = find_cell (cell + 1, length);
   const char *argument = cell + 1 + length;
@@ -295,11 +308,12 @@ cube_schema_append_cells (const CubeResource *resource, const CubeObject *object
   g_autoptr (CubeValue) value = cube_object_value (object);
   CubeRow row = { resource, cube_value_root (value), now_us, out };
   g_string_append_c (out, '[');
-  for (guint i = 0; cells[i] != NULL; i++) {
-    if (i > 0)
-      g_string_append_c (out, ',');
-    append_cell (&row, cells[i], &resource->columns[i]);
-  }
+  for (guint i = 0; cells[i] != NULL; i++)
+    {
+      if (i > 0)
+        g_string_append_c (out, ',');
+      append_cell (&row, cells[i], &resource->columns[i]);
+    }
   g_string_append_c (out, ']');
 }
 
@@ -307,13 +321,14 @@ void
 cube_schema_append_columns (const CubeResource *resource, GString *out)
 {
   g_string_append_c (out, '[');
-  for (const CubeColumn *column = resource->columns; column->name != NULL; column++) {
-    g_string_append (out, column == resource->columns ? "{" : ",{");
-    cube_json_member (out, "name", column->name);
-    cube_json_member (out, "type", column->type);
-    cube_json_member (out, "format", column->format);
-    cube_json_member (out, "description", column->description);
-    g_string_append_printf (out, ",\"priority\":%d}", column->priority);
-  }
+  for (const CubeColumn *column = resource->columns; column->name != NULL; column++)
+    {
+      g_string_append (out, column == resource->columns ? "{" : ",{");
+      cube_json_member (out, "name", column->name);
+      cube_json_member (out, "type", column->type);
+      cube_json_member (out, "format", column->format);
+      cube_json_member (out, "description", column->description);
+      g_string_append_printf (out, ",\"priority\":%d}", column->priority);
+    }
   g_string_append_c (out, ']');
 }

@@ -30,18 +30,15 @@ cube_check_add_text (CubeFieldErrors *errors, const char *type, const CubePath *
 gboolean
 cube_is_empty (CubeView value)
 {
-  switch (cube_view_type (value)) {
-  case CUBE_VALUE_STRING:
-    return cube_view_string_length (value) == 0;
-  case CUBE_VALUE_ARRAY:
-  case CUBE_VALUE_OBJECT:
-    return cube_view_length (value) == 0;
-  case CUBE_VALUE_NONE:
-  case CUBE_VALUE_NULL:
-    return TRUE;
-  default:
-    return FALSE;
-  }
+  switch (cube_view_type (value))
+    {
+    case CUBE_VALUE_STRING: return cube_view_string_length (value) == 0;
+    case CUBE_VALUE_ARRAY:
+    case CUBE_VALUE_OBJECT: return cube_view_length (value) == 0;
+    case CUBE_VALUE_NONE:
+    case CUBE_VALUE_NULL: return TRUE;
+    default: return FALSE;
+    }
 }
 
 void
@@ -148,13 +145,16 @@ cube_check_cidr (CubeFieldErrors *errors, const CubePath *path, CubeView value)
 void
 cube_check_port (CubeFieldErrors *errors, const CubePath *path, CubeView value)
 {
-  if (cube_view_type (value) == CUBE_VALUE_STRING) {
-    const char *why = cube_name_check_port_name (cube_view_string (value));
-    if (why != NULL)
-      cube_check_add (errors, "Invalid", path, value, "%s", why);
-  } else if (cube_view_int (value, 0) < 1 || cube_view_int (value, 0) > 65535) {
-    cube_check_add (errors, "Invalid", path, value, "must be between 1 and 65535, inclusive");
-  }
+  if (cube_view_type (value) == CUBE_VALUE_STRING)
+    {
+      const char *why = cube_name_check_port_name (cube_view_string (value));
+      if (why != NULL)
+        cube_check_add (errors, "Invalid", path, value, "%s", why);
+    }
+  else if (cube_view_int (value, 0) < 1 || cube_view_int (value, 0) > 65535)
+    {
+      cube_check_add (errors, "Invalid", path, value, "must be between 1 and 65535, inclusive");
+    }
 }
 
 gboolean
@@ -182,9 +182,10 @@ cube_name_check_header (const char *text)
   gboolean is_valid = *text != '\0';
   for (; *text != '\0'; text++)
     is_valid &= g_ascii_isalnum (*text) || *text == '-';
-  return is_valid ? NULL
-                  : "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is "
-                    "'[-A-Za-z0-9]+')";
+  return is_valid
+             ? NULL
+             : "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is "
+               "'[-A-Za-z0-9]+')";
 }
 
 /* ---- labels ---- */
@@ -195,13 +196,14 @@ cube_check_labels (CubeFieldErrors *errors, const CubePath *path, CubeView label
   CubeIter it;
   const char *key, *why;
   CubeView v;
-  for (cube_iter_init (&it, labels); cube_iter_next (&it, &key, &v);) {
-    if (key != NULL && (why = cube_name_check_qualified (key)) != NULL)
-      cube_check_add_text (errors, "Invalid", path, key, "%s", why);
-    const char *text = cube_view_string (v);
-    if (text != NULL && (why = cube_name_check_label_value (text)) != NULL)
-      cube_check_add (errors, "Invalid", path, v, "%s", why);
-  }
+  for (cube_iter_init (&it, labels); cube_iter_next (&it, &key, &v);)
+    {
+      if (key != NULL && (why = cube_name_check_qualified (key)) != NULL)
+        cube_check_add_text (errors, "Invalid", path, key, "%s", why);
+      const char *text = cube_view_string (v);
+      if (text != NULL && (why = cube_name_check_label_value (text)) != NULL)
+        cube_check_add (errors, "Invalid", path, v, "%s", why);
+    }
 }
 
 void
@@ -211,12 +213,13 @@ cube_check_annotations (CubeFieldErrors *errors, const CubePath *path, CubeView 
   const char *key, *why;
   CubeView v;
   gsize total = 0;
-  for (cube_iter_init (&it, annotations); cube_iter_next (&it, &key, &v);) {
-    g_autofree char *lower = g_ascii_strdown (key == NULL ? "" : key, -1);
-    if ((why = cube_name_check_qualified (lower)) != NULL)
-      cube_check_add_text (errors, "Invalid", path, lower, "%s", why);
-    total += strlen (lower) + cube_view_string_length (v);
-  }
+  for (cube_iter_init (&it, annotations); cube_iter_next (&it, &key, &v);)
+    {
+      g_autofree char *lower = g_ascii_strdown (key == NULL ? "" : key, -1);
+      if ((why = cube_name_check_qualified (lower)) != NULL)
+        cube_check_add_text (errors, "Invalid", path, lower, "%s", why);
+      total += strlen (lower) + cube_view_string_length (v);
+    }
   if (total > 262144)
     cube_check_add (errors, "TooLong", path, cube_view_none (), "may not be more than 262144 bytes");
 }
@@ -224,18 +227,24 @@ cube_check_annotations (CubeFieldErrors *errors, const CubePath *path, CubeView 
 static void
 check_requirement (CubeFieldErrors *errors, const CubePath *path, CubeView requirement)
 {
-  CubeView operator = cube_view_member (requirement, "operator"), values = cube_view_member (requirement, "values"), v;
+  CubeView operator= cube_view_member (requirement, "operator"), values = cube_view_member (requirement, "values"), v;
   const char *text = cube_view_string_or (operator, ""), *why;
   CubePath values_path = CUBE_AT (path, "values");
-  if (strcmp (text, "In") == 0 || strcmp (text, "NotIn") == 0) {
-    if (cube_view_length (values) == 0)
-      cube_check_add (errors, "Required", &values_path, cube_view_none (), "must be specified when `operator` is 'In' or 'NotIn'");
-  } else if (strcmp (text, "Exists") == 0 || strcmp (text, "DoesNotExist") == 0) {
-    if (cube_view_length (values) > 0)
-      cube_check_add (errors, "Forbidden", &values_path, cube_view_none (), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
-  } else {
-    cube_check_add (errors, "Invalid", &CUBE_AT (path, "operator"), operator, "not a valid selector operator");
-  }
+  if (strcmp (text, "In") == 0 || strcmp (text, "NotIn") == 0)
+    {
+      if (cube_view_length (values) == 0)
+        cube_check_add (errors, "Required", &values_path, cube_view_none (), "must be specified when `operator` is 'In' or 'NotIn'");
+    }
+  else if (strcmp (text, "Exists") == 0 || strcmp (text, "DoesNotExist") == 0)
+    {
+      if (cube_view_length (values) > 0)
+        cube_check_add (errors, "Forbidden", &values_path, cube_view_none (),
+                        "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+    }
+  else
+    {
+      cube_check_add (errors, "Invalid", &CUBE_AT (path, "operator"), operator, "not a valid selector operator");
+    }
   CubeView key = cube_view_member (requirement, "key");
   if ((why = cube_name_check_qualified (cube_view_string_or (key, ""))) != NULL)
     cube_check_add_text (errors, "Invalid", &CUBE_AT (path, "key"), cube_view_string_or (key, ""), "%s", why);
@@ -264,17 +273,36 @@ const char *
 cube_check_resource_name (const char *name, gboolean container)
 {
   static const char *const standard[] = { "cpu", "memory", "ephemeral-storage", NULL };
-  static const char *const counted[] = { "cpu", "memory", "ephemeral-storage", "storage", "requests.cpu", "requests.memory", "requests.storage",
-    "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage", "pods", "resourcequotas", "services",
-    "replicationcontrollers", "secrets", "configmaps", "persistentvolumeclaims", "services.nodeports", "services.loadbalancers", NULL };
+  static const char *const counted[] = { "cpu",
+                                         "memory",
+                                         "ephemeral-storage",
+                                         "storage",
+                                         "requests.cpu",
+                                         "requests.memory",
+                                         "requests.storage",
+                                         "requests.ephemeral-storage",
+                                         "limits.cpu",
+                                         "limits.memory",
+                                         "limits.ephemeral-storage",
+                                         "pods",
+                                         "resourcequotas",
+                                         "services",
+                                         "replicationcontrollers",
+                                         "secrets",
+                                         "configmaps",
+                                         "persistentvolumeclaims",
+                                         "services.nodeports",
+                                         "services.loadbalancers",
+                                         NULL };
   const char *why = cube_name_check_qualified (name);
   if (why != NULL)
     return why;
-  if (strchr (name, '/') != NULL) {
-    if (g_str_has_prefix (name, "requests.") && strstr (name, "kubernetes.io/") == NULL && container)
-      return "doesn't follow extended resource name standard";
-    return NULL;
-  }
+  if (strchr (name, '/') != NULL)
+    {
+      if (g_str_has_prefix (name, "requests.") && strstr (name, "kubernetes.io/") == NULL && container)
+        return "doesn't follow extended resource name standard";
+      return NULL;
+    }
   if (g_strv_contains (standard, name) || g_str_has_prefix (name, "hugepages-"))
     return NULL;
   if (!g_strv_contains (counted, name) && !g_str_has_prefix (name, "requests.hugepages-"))
@@ -294,22 +322,24 @@ cube_check_resources (CubeFieldErrors *errors, const CubePath *path, CubeView re
   CubeIter it;
   const char *name, *why;
   CubeView v;
-  for (cube_iter_init (&it, resources); cube_iter_next (&it, &name, &v);) {
-    CubeQuantity quantity;
-    CubePath at = CUBE_AT_KEY (path, name);
-    if (name == NULL)
-      return;
-    if ((why = cube_check_resource_name (name, container)) != NULL)
-      cube_check_add_text (errors, "Invalid", &at, name, "%s", why);
-    if (!cube_quantity_from_view (v, &quantity))
-      continue;
-    if (quantity.mantissa < 0)
-      cube_check_add (errors, "Invalid", &at, v, "must be greater than or equal to 0");
-    if (is_whole_only (name) && quantity.scale < 0) {
-      CubeQuantity whole;
-      cube_quantity_set_int (&whole, cube_quantity_value (&quantity), 0, CUBE_QUANTITY_DECIMAL_SI);
-      if (cube_quantity_compare (&whole, &quantity) != 0)
-        cube_check_add (errors, "Invalid", &at, v, "must be an integer");
+  for (cube_iter_init (&it, resources); cube_iter_next (&it, &name, &v);)
+    {
+      CubeQuantity quantity;
+      CubePath at = CUBE_AT_KEY (path, name);
+      if (name == NULL)
+        return;
+      if ((why = cube_check_resource_name (name, container)) != NULL)
+        cube_check_add_text (errors, "Invalid", &at, name, "%s", why);
+      if (!cube_quantity_from_view (v, &quantity))
+        continue;
+      if (quantity.mantissa < 0)
+        cube_check_add (errors, "Invalid", &at, v, "must be greater than or equal to 0");
+      if (is_whole_only (name) && quantity.scale < 0)
+        {
+          CubeQuantity whole;
+          cube_quantity_set_int (&whole, cube_quantity_value (&quantity), 0, CUBE_QUANTITY_DECIMAL_SI);
+          if (cube_quantity_compare (&whole, &quantity) != 0)
+            cube_check_add (errors, "Invalid", &at, v, "must be an integer");
+        }
     }
-  }
 }

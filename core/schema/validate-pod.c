@@ -15,14 +15,16 @@ check_profile (CubeFieldErrors *errors, const CubePath *path, CubeView profile, 
   if (*type == '\0')
     cube_check_add (errors, "Required", &CUBE_AT (path, "type"), cube_view_none (), "type is required when %s is set",
                     is_seccomp ? "seccompProfile" : "appArmorProfile");
-  if (strcmp (type, "Localhost") != 0) {
-    if (cube_view_exists (local))
-      cube_check_add (errors, "Invalid", &at, local, "can only be set when %s type is Localhost", is_seccomp ? "seccomp" : "AppArmor");
-    return;
-  }
+  if (strcmp (type, "Localhost") != 0)
+    {
+      if (cube_view_exists (local))
+        cube_check_add (errors, "Invalid", &at, local, "can only be set when %s type is Localhost", is_seccomp ? "seccomp" : "AppArmor");
+      return;
+    }
   g_autofree char *stripped = g_strstrip (g_strdup (text));
   if (*stripped == '\0')
-    cube_check_add (errors, "Required", &at, cube_view_none (), "must be set when %s type is Localhost", is_seccomp ? "seccomp" : "AppArmor");
+    cube_check_add (errors, "Required", &at, cube_view_none (), "must be set when %s type is Localhost",
+                    is_seccomp ? "seccomp" : "AppArmor");
   else if (is_seccomp)
     cube_check_relative_path (errors, &at, local);
   else if (strcmp (stripped, text) != 0)
@@ -39,13 +41,14 @@ check_sysctl_name (const char *name)
   char last = '.';
   if (strlen (name) > 253 || *name == '\0')
     return rule;
-  for (; *name != '\0'; last = *name++) {
-    gboolean is_dot = *name == '.' || *name == '/', is_dash = *name == '-' || *name == '_', after_dot = last == '.' || last == '/';
-    if (!is_dot && !is_dash && !g_ascii_islower (*name) && !g_ascii_isdigit (*name))
-      return rule;
-    if ((after_dot && (is_dot || is_dash)) || (is_dot && (last == '-' || last == '_')))
-      return rule;
-  }
+  for (; *name != '\0'; last = *name++)
+    {
+      gboolean is_dot = *name == '.' || *name == '/', is_dash = *name == '-' || *name == '_', after_dot = last == '.' || last == '/';
+      if (!is_dot && !is_dash && !g_ascii_islower (*name) && !g_ascii_isdigit (*name))
+        return rule;
+      if ((after_dot && (is_dot || is_dash)) || (is_dot && (last == '-' || last == '_')))
+        return rule;
+    }
   return g_ascii_isalnum (last) ? NULL : rule;
 }
 
@@ -56,21 +59,23 @@ check_sysctls (const CubePodCheck *pod, const CubePath *path, CubeView sysctls)
   CubeIter it;
   CubeView v;
   guint i = 0;
-  for (cube_iter_init (&it, sysctls); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (path, i), name_at = CUBE_AT (&at, "name");
-    CubeView name = cube_view_member (v, "name");
-    const char *text = cube_view_string_or (name, "");
-    if (*text == '\0')
-      continue;
-    cube_check_name (pod->errors, &at, v, "name", check_sysctl_name);
-    if (!cube_check_unique (&seen, text))
-      cube_check_add (pod->errors, "Duplicate", &name_at, name, "%s", "");
-    if (pod->host_network && g_str_has_prefix (text, "net."))
-      cube_check_add (pod->errors, "Invalid", &name_at, name, "may not be specified when 'hostNetwork' is true");
-    if (cube_view_bool (cube_view_member (pod->spec, "hostIPC"), FALSE) && (g_str_has_prefix (text, "kernel.shm") || g_str_has_prefix (text, "kernel.msg") ||
-                                                                           strcmp (text, "kernel.sem") == 0 || g_str_has_prefix (text, "fs.mqueue.")))
-      cube_check_add (pod->errors, "Invalid", &name_at, name, "may not be specified when 'hostIPC' is true");
-  }
+  for (cube_iter_init (&it, sysctls); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (path, i), name_at = CUBE_AT (&at, "name");
+      CubeView name = cube_view_member (v, "name");
+      const char *text = cube_view_string_or (name, "");
+      if (*text == '\0')
+        continue;
+      cube_check_name (pod->errors, &at, v, "name", check_sysctl_name);
+      if (!cube_check_unique (&seen, text))
+        cube_check_add (pod->errors, "Duplicate", &name_at, name, "%s", "");
+      if (pod->host_network && g_str_has_prefix (text, "net."))
+        cube_check_add (pod->errors, "Invalid", &name_at, name, "may not be specified when 'hostNetwork' is true");
+      if (cube_view_bool (cube_view_member (pod->spec, "hostIPC"), FALSE)
+          && (g_str_has_prefix (text, "kernel.shm") || g_str_has_prefix (text, "kernel.msg") || strcmp (text, "kernel.sem") == 0
+              || g_str_has_prefix (text, "fs.mqueue.")))
+        cube_check_add (pod->errors, "Invalid", &name_at, name, "may not be specified when 'hostIPC' is true");
+    }
 }
 
 void
@@ -80,7 +85,8 @@ cube_check_pod_security (const CubePodCheck *pod, const CubePath *path, CubeView
   CubeIter it;
   CubeView v;
   guint i = 0;
-  if (cube_view_bool (cube_view_member (pod->spec, "shareProcessNamespace"), FALSE) && cube_view_bool (cube_view_member (pod->spec, "hostPID"), FALSE))
+  if (cube_view_bool (cube_view_member (pod->spec, "shareProcessNamespace"), FALSE)
+      && cube_view_bool (cube_view_member (pod->spec, "hostPID"), FALSE))
     cube_check_add (pod->errors, "Invalid", &CUBE_AT (path, "shareProcessNamespace"), cube_view_member (pod->spec, "shareProcessNamespace"),
                     "ShareProcessNamespace and HostPID cannot both be enabled");
   if (cube_view_length (security) == 0)
@@ -95,7 +101,8 @@ cube_check_pod_security (const CubePodCheck *pod, const CubePath *path, CubeView
   check_profile (pod->errors, &CUBE_AT (path, "seccompProfile"), cube_view_member (security, "seccompProfile"), TRUE);
   check_profile (pod->errors, &CUBE_AT (path, "appArmorProfile"), cube_view_member (security, "appArmorProfile"), FALSE);
   if (strcmp (pod->os, "linux") == 0 && cube_view_exists (cube_view_member (security, "windowsOptions")))
-    cube_check_add (pod->errors, "Forbidden", &CUBE_AT (path, "windowsOptions"), cube_view_none (), "windows options cannot be set for a linux pod");
+    cube_check_add (pod->errors, "Forbidden", &CUBE_AT (path, "windowsOptions"), cube_view_none (),
+                    "windows options cannot be set for a linux pod");
 }
 
 void
@@ -111,15 +118,18 @@ cube_check_container_security (const CubePodCheck *pod, const CubePath *path, Cu
   check_profile (pod->errors, &CUBE_AT (path, "appArmorProfile"), cube_view_member (security, "appArmorProfile"), FALSE);
   if (g_strcmp0 (cube_view_string (proc), "Unmasked") == 0 && cube_view_bool (cube_view_member (pod->spec, "hostUsers"), TRUE))
     cube_check_add (pod->errors, "Invalid", &CUBE_AT (path, "procMount"), proc, "`hostUsers` must be false to use `Unmasked`");
-  if (!cube_view_bool (cube_view_member (security, "allowPrivilegeEscalation"), TRUE)) {
-    if (cube_view_bool (cube_view_member (security, "privileged"), FALSE))
-      cube_check_add (pod->errors, "Invalid", path, security, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
-    for (cube_iter_init (&it, cube_view_get (security, "capabilities", "add")); cube_iter_next (&it, NULL, &v);)
-      if (g_strcmp0 (cube_view_string (v), "CAP_SYS_ADMIN") == 0)
-        cube_check_add (pod->errors, "Invalid", path, security, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
-  }
+  if (!cube_view_bool (cube_view_member (security, "allowPrivilegeEscalation"), TRUE))
+    {
+      if (cube_view_bool (cube_view_member (security, "privileged"), FALSE))
+        cube_check_add (pod->errors, "Invalid", path, security, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
+      for (cube_iter_init (&it, cube_view_get (security, "capabilities", "add")); cube_iter_next (&it, NULL, &v);)
+        if (g_strcmp0 (cube_view_string (v), "CAP_SYS_ADMIN") == 0)
+          cube_check_add (pod->errors, "Invalid", path, security,
+                          "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
+    }
   if (strcmp (pod->os, "linux") == 0 && cube_view_exists (cube_view_member (security, "windowsOptions")))
-    cube_check_add (pod->errors, "Forbidden", &CUBE_AT (path, "windowsOptions"), cube_view_none (), "windows options cannot be set for a linux pod");
+    cube_check_add (pod->errors, "Forbidden", &CUBE_AT (path, "windowsOptions"), cube_view_none (),
+                    "windows options cannot be set for a linux pod");
 }
 
 /* ---- names and addresses ---- */
@@ -137,10 +147,11 @@ check_search (CubeFieldErrors *errors, const CubePath *path, CubeView search)
     if (*at == '_')
       *at = 'a';
   if (cube_name_check_dns1123_subdomain (text) != NULL)
-    cube_check_add (errors, "Invalid", path, search,
-                    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an "
-                    "alphanumeric character (e.g. 'example.com', regex used for validation is "
-                    "'_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')");
+    cube_check_add (
+        errors, "Invalid", path, search,
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an "
+        "alphanumeric character (e.g. 'example.com', regex used for validation is "
+        "'_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')");
 }
 
 static void
@@ -149,12 +160,14 @@ check_dns (const CubePodCheck *pod, const CubePath *path)
   CubeView config = cube_view_member (pod->spec, "dnsConfig"), servers = cube_view_member (config, "nameservers"), v;
   CubeView searches = cube_view_member (config, "searches");
   CubePath at = CUBE_AT (path, "dnsConfig"), servers_at = CUBE_AT (&at, "nameservers"), searches_at = CUBE_AT (&at, "searches");
-  if (g_strcmp0 (cube_view_string (cube_view_member (pod->spec, "dnsPolicy")), "None") == 0) {
-    if (!cube_view_exists (config))
-      cube_check_add (pod->errors, "Required", &at, cube_view_none (), "must provide `dnsConfig` when `dnsPolicy` is None");
-    else if (cube_view_length (servers) == 0)
-      cube_check_add (pod->errors, "Required", &servers_at, cube_view_none (), "must provide at least one DNS nameserver when `dnsPolicy` is None");
-  }
+  if (g_strcmp0 (cube_view_string (cube_view_member (pod->spec, "dnsPolicy")), "None") == 0)
+    {
+      if (!cube_view_exists (config))
+        cube_check_add (pod->errors, "Required", &at, cube_view_none (), "must provide `dnsConfig` when `dnsPolicy` is None");
+      else if (cube_view_length (servers) == 0)
+        cube_check_add (pod->errors, "Required", &servers_at, cube_view_none (),
+                        "must provide at least one DNS nameserver when `dnsPolicy` is None");
+    }
   if (!cube_view_exists (config))
     return;
   CubeIter it;
@@ -167,12 +180,14 @@ check_dns (const CubePodCheck *pod, const CubePath *path)
   if (cube_view_length (searches) > 32)
     cube_check_add (pod->errors, "Invalid", &searches_at, searches, "must not have more than 32 search paths");
   i = 0;
-  for (cube_iter_init (&it, searches); cube_iter_next (&it, NULL, &v); i++) {
-    total += cube_view_string_length (v) + (i > 0 ? 1 : 0);
-    check_search (pod->errors, &CUBE_AT_INDEX (&searches_at, i), v);
-  }
+  for (cube_iter_init (&it, searches); cube_iter_next (&it, NULL, &v); i++)
+    {
+      total += cube_view_string_length (v) + (i > 0 ? 1 : 0);
+      check_search (pod->errors, &CUBE_AT_INDEX (&searches_at, i), v);
+    }
   if (total > 2048)
-    cube_check_add (pod->errors, "Invalid", &searches_at, searches, "must not have more than 2048 characters (including spaces) in the search list");
+    cube_check_add (pod->errors, "Invalid", &searches_at, searches,
+                    "must not have more than 2048 characters (including spaces) in the search list");
   i = 0;
   CubePath options = CUBE_AT (&at, "options");
   for (cube_iter_init (&it, cube_view_member (config, "options")); cube_iter_next (&it, NULL, &v); i++)
@@ -187,14 +202,15 @@ check_host_aliases (const CubePodCheck *pod, const CubePath *path, CubeView alia
   CubeView v, name;
   guint i = 0;
   const char *why;
-  for (cube_iter_init (&it, aliases); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (path, i), names = CUBE_AT (&at, "hostnames");
-    guint j = 0;
-    cube_check_ip (pod->errors, &CUBE_AT (&at, "ip"), cube_view_member (v, "ip"));
-    for (cube_iter_init (&inner, cube_view_member (v, "hostnames")); cube_iter_next (&inner, NULL, &name); j++)
-      if ((why = cube_name_check_dns1123_subdomain (cube_view_string_or (name, ""))) != NULL)
-        cube_check_add (pod->errors, "Invalid", &CUBE_AT_INDEX (&names, j), name, "%s", why);
-  }
+  for (cube_iter_init (&it, aliases); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (path, i), names = CUBE_AT (&at, "hostnames");
+      guint j = 0;
+      cube_check_ip (pod->errors, &CUBE_AT (&at, "ip"), cube_view_member (v, "ip"));
+      for (cube_iter_init (&inner, cube_view_member (v, "hostnames")); cube_iter_next (&inner, NULL, &name); j++)
+        if ((why = cube_name_check_dns1123_subdomain (cube_view_string_or (name, ""))) != NULL)
+          cube_check_add (pod->errors, "Invalid", &CUBE_AT_INDEX (&names, j), name, "%s", why);
+    }
 }
 
 static void
@@ -206,14 +222,15 @@ check_gates (const CubePodCheck *pod, const CubePath *path)
   CubeView v;
   guint i = 0;
   const char *why;
-  for (cube_iter_init (&it, cube_view_member (pod->spec, "schedulingGates")); cube_iter_next (&it, NULL, &v); i++) {
-    CubeView name = cube_view_member (v, "name");
-    const char *text = cube_view_string_or (name, "");
-    if ((why = cube_name_check_qualified (text)) != NULL)
-      cube_check_add_text (pod->errors, "Invalid", &CUBE_AT_INDEX (&gates, i), text, "%s", why);
-    if (!cube_check_unique (&seen, text))
-      cube_check_add_text (pod->errors, "Duplicate", &CUBE_AT_INDEX (&gates, i), text, "%s", "");
-  }
+  for (cube_iter_init (&it, cube_view_member (pod->spec, "schedulingGates")); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubeView name = cube_view_member (v, "name");
+      const char *text = cube_view_string_or (name, "");
+      if ((why = cube_name_check_qualified (text)) != NULL)
+        cube_check_add_text (pod->errors, "Invalid", &CUBE_AT_INDEX (&gates, i), text, "%s", why);
+      if (!cube_check_unique (&seen, text))
+        cube_check_add_text (pod->errors, "Duplicate", &CUBE_AT_INDEX (&gates, i), text, "%s", "");
+    }
   i = 0;
   for (cube_iter_init (&it, cube_view_member (pod->spec, "readinessGates")); cube_iter_next (&it, NULL, &v); i++)
     cube_check_name (pod->errors, &CUBE_AT_INDEX (&ready, i), v, "conditionType", cube_name_check_qualified);
@@ -226,20 +243,23 @@ check_claims (const CubePodCheck *pod, const CubePath *path, CubeView claims)
   CubeIter it;
   CubeView v;
   guint i = 0;
-  for (cube_iter_init (&it, claims); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (path, i);
-    CubeView name = cube_view_member (v, "name");
-    gboolean claim = cube_view_exists (cube_view_member (v, "resourceClaimName")), template = cube_view_exists (cube_view_member (v, "resourceClaimTemplateName"));
-    cube_check_name (pod->errors, &at, v, "name", cube_name_check_dns1123_label);
-    if (!cube_is_empty (name) && !cube_check_unique (&seen, cube_view_string_or (name, "")))
-      cube_check_add (pod->errors, "Duplicate", &CUBE_AT (&at, "name"), name, "%s", "");
-    if (claim && template)
-      cube_check_add (pod->errors, "Invalid", &at, v, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified");
-    else if (!claim && !template)
-      cube_check_add (pod->errors, "Invalid", &at, v, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`");
-    cube_check_name (pod->errors, &at, v, "resourceClaimName", cube_name_check_dns1123_subdomain);
-    cube_check_name (pod->errors, &at, v, "resourceClaimTemplateName", cube_name_check_dns1123_subdomain);
-  }
+  for (cube_iter_init (&it, claims); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (path, i);
+      CubeView name = cube_view_member (v, "name");
+      gboolean claim = cube_view_exists (cube_view_member (v, "resourceClaimName")),
+               template = cube_view_exists (cube_view_member (v, "resourceClaimTemplateName"));
+      cube_check_name (pod->errors, &at, v, "name", cube_name_check_dns1123_label);
+      if (!cube_is_empty (name) && !cube_check_unique (&seen, cube_view_string_or (name, "")))
+        cube_check_add (pod->errors, "Duplicate", &CUBE_AT (&at, "name"), name, "%s", "");
+      if (claim && template)
+        cube_check_add (pod->errors, "Invalid", &at, v,
+                        "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified");
+      else if (!claim && !template)
+        cube_check_add (pod->errors, "Invalid", &at, v, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`");
+      cube_check_name (pod->errors, &at, v, "resourceClaimName", cube_name_check_dns1123_subdomain);
+      cube_check_name (pod->errors, &at, v, "resourceClaimTemplateName", cube_name_check_dns1123_subdomain);
+    }
 }
 
 static void
@@ -263,14 +283,17 @@ check_pod_resources (const CubePodCheck *pod, const CubePath *path, CubeView res
   if (!cube_view_exists (resources))
     return;
   if (cube_view_length (cube_view_member (resources, "claims")) > 0)
-    cube_check_add (pod->errors, "Forbidden", &CUBE_AT (path, "claims"), cube_view_none (), "claims may not be set for Resources at pod-level");
-  for (guint i = 0; i < 2; i++) {
-    CubePath side = CUBE_AT (path, sides[i]);
-    for (cube_iter_init (&it, cube_view_member (resources, sides[i])); cube_iter_next (&it, &name, &v);)
-      if (strcmp (name, "cpu") != 0 && strcmp (name, "memory") != 0 && !g_str_has_prefix (name, "hugepages-"))
-        cube_check_add_text (pod->errors, "NotSupported", &CUBE_AT_KEY (&side, name), name, "supported values: \"cpu\", \"hugepages-\", \"memory\"");
-    cube_check_resources (pod->errors, &side, cube_view_member (resources, sides[i]), TRUE);
-  }
+    cube_check_add (pod->errors, "Forbidden", &CUBE_AT (path, "claims"), cube_view_none (),
+                    "claims may not be set for Resources at pod-level");
+  for (guint i = 0; i < 2; i++)
+    {
+      CubePath side = CUBE_AT (path, sides[i]);
+      for (cube_iter_init (&it, cube_view_member (resources, sides[i])); cube_iter_next (&it, &name, &v);)
+        if (strcmp (name, "cpu") != 0 && strcmp (name, "memory") != 0 && !g_str_has_prefix (name, "hugepages-"))
+          cube_check_add_text (pod->errors, "NotSupported", &CUBE_AT_KEY (&side, name), name,
+                               "supported values: \"cpu\", \"hugepages-\", \"memory\"");
+      cube_check_resources (pod->errors, &side, cube_view_member (resources, sides[i]), TRUE);
+    }
 }
 
 static void
@@ -287,11 +310,16 @@ check_secrets (const CubePodCheck *pod, const CubePath *path, CubeView secrets)
 static void
 check_names (const CubePodCheck *pod, const CubePath *path)
 {
-  static const struct { const char *field; CubeNameCheck check; } names[] = {
-    { "serviceAccountName", cube_name_check_dns1123_subdomain }, { "nodeName", cube_name_check_dns1123_subdomain },
-    { "hostname", cube_name_check_dns1123_label }, { "subdomain", cube_name_check_dns1123_label },
-    { "priorityClassName", cube_name_check_dns1123_subdomain }, { "runtimeClassName", cube_name_check_dns1123_subdomain },
-    { "hostnameOverride", cube_name_check_dns1123_subdomain } };
+  static const struct {
+    const char *field;
+    CubeNameCheck check;
+  } names[] = { { "serviceAccountName", cube_name_check_dns1123_subdomain },
+                { "nodeName", cube_name_check_dns1123_subdomain },
+                { "hostname", cube_name_check_dns1123_label },
+                { "subdomain", cube_name_check_dns1123_label },
+                { "priorityClassName", cube_name_check_dns1123_subdomain },
+                { "runtimeClassName", cube_name_check_dns1123_subdomain },
+                { "hostnameOverride", cube_name_check_dns1123_subdomain } };
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     cube_check_name (pod->errors, path, pod->spec, names[i].field, names[i].check);
   CubeView over = cube_view_member (pod->spec, "hostnameOverride");
@@ -310,9 +338,14 @@ void
 cube_check_pod_spec (CubeFieldErrors *errors, const CubePath *path, CubeView spec, CubeView metadata, gboolean is_template)
 {
   CubeView os = cube_view_member (cube_view_member (spec, "os"), "name");
-  CubePodCheck pod = { errors, spec, cube_view_member (spec, "volumes"), metadata, is_template,
+  CubePodCheck pod = { errors,
+                       spec,
+                       cube_view_member (spec, "volumes"),
+                       metadata,
+                       is_template,
                        cube_view_bool (cube_view_member (spec, "hostNetwork"), FALSE),
-                       cube_view_string_or (cube_view_member (spec, "restartPolicy"), ""), cube_view_string_or (os, "") };
+                       cube_view_string_or (cube_view_member (spec, "restartPolicy"), ""),
+                       cube_view_string_or (os, "") };
   cube_check_volumes (&pod, &CUBE_AT (path, "volumes"));
   cube_check_containers (&pod, path);
   check_pod_resources (&pod, &CUBE_AT (path, "resources"), cube_view_member (spec, "resources"));
@@ -344,5 +377,6 @@ cube_check_pod_template (CubeFieldErrors *errors, const CubePath *path, CubeView
   cube_check_annotations (errors, &CUBE_AT (path, "annotations"), cube_view_member (metadata, "annotations"));
   cube_check_pod_spec (errors, &spec_at, spec, metadata, TRUE);
   if (cube_view_length (cube_view_member (spec, "ephemeralContainers")) > 0)
-    cube_check_add (errors, "Forbidden", &CUBE_AT (&spec_at, "ephemeralContainers"), cube_view_none (), "ephemeral containers not allowed in pod template");
+    cube_check_add (errors, "Forbidden", &CUBE_AT (&spec_at, "ephemeralContainers"), cube_view_none (),
+                    "ephemeral containers not allowed in pod template");
 }

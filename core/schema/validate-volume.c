@@ -34,13 +34,14 @@ check_items (CubeFieldErrors *errors, const CubePath *path, CubeView items, GHas
   CubeIter it;
   CubeView v;
   guint i = 0;
-  for (cube_iter_init (&it, items); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (path, i);
-    CubeView where = cube_view_member (v, "path");
-    check_local_path (errors, &CUBE_AT (&at, "path"), where);
-    check_mode (errors, &at, v, "mode");
-    note_path (paths, errors, projected, where);
-  }
+  for (cube_iter_init (&it, items); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (path, i);
+      CubeView where = cube_view_member (v, "path");
+      check_local_path (errors, &CUBE_AT (&at, "path"), where);
+      check_mode (errors, &at, v, "mode");
+      note_path (paths, errors, projected, where);
+    }
 }
 
 static void
@@ -48,21 +49,28 @@ check_downward (CubeFieldErrors *errors, const CubePath *path, CubeView items, G
 {
   CubeIter it;
   CubeView v;
-  for (cube_iter_init (&it, items); cube_iter_next (&it, NULL, &v);) {
-    CubeView field = cube_view_member (v, "fieldRef"), resource = cube_view_member (v, "resourceFieldRef"), where = cube_view_member (v, "path");
-    check_local_path (errors, &CUBE_AT (path, "path"), where);
-    note_path (paths, errors, projected, where);
-    if (cube_view_exists (field)) {
-      cube_check_field_ref (errors, &CUBE_AT (path, "fieldRef"), field, TRUE);
-      if (cube_view_exists (resource))
-        cube_check_add_text (errors, "Invalid", path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously");
-    } else if (cube_view_exists (resource)) {
-      cube_check_resource_field_ref (errors, &CUBE_AT (path, "resourceFieldRef"), resource, TRUE);
-    } else {
-      cube_check_add (errors, "Required", path, cube_view_none (), "one of fieldRef and resourceFieldRef is required");
+  for (cube_iter_init (&it, items); cube_iter_next (&it, NULL, &v);)
+    {
+      CubeView field = cube_view_member (v, "fieldRef"), resource = cube_view_member (v, "resourceFieldRef"),
+               where = cube_view_member (v, "path");
+      check_local_path (errors, &CUBE_AT (path, "path"), where);
+      note_path (paths, errors, projected, where);
+      if (cube_view_exists (field))
+        {
+          cube_check_field_ref (errors, &CUBE_AT (path, "fieldRef"), field, TRUE);
+          if (cube_view_exists (resource))
+            cube_check_add_text (errors, "Invalid", path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously");
+        }
+      else if (cube_view_exists (resource))
+        {
+          cube_check_resource_field_ref (errors, &CUBE_AT (path, "resourceFieldRef"), resource, TRUE);
+        }
+      else
+        {
+          cube_check_add (errors, "Required", path, cube_view_none (), "one of fieldRef and resourceFieldRef is required");
+        }
+      check_mode (errors, path, v, "mode");
     }
-    check_mode (errors, path, v, "mode");
-  }
 }
 
 /* ---- projected ---- */
@@ -76,7 +84,8 @@ check_token (const CubePodCheck *pod, const CubePath *path, const CubePath *at, 
   if (cube_view_exists (seconds) && cube_view_int (seconds, 0) < 600)
     cube_check_add (pod->errors, "Invalid", &CUBE_AT (at, "expirationSeconds"), seconds, "may not specify a duration less than 10 minutes");
   if (cube_view_int (seconds, 0) > (gint64) 1 << 32)
-    cube_check_add (pod->errors, "Invalid", &CUBE_AT (at, "expirationSeconds"), seconds, "may not specify a duration larger than 2^32 seconds");
+    cube_check_add (pod->errors, "Invalid", &CUBE_AT (at, "expirationSeconds"), seconds,
+                    "may not specify a duration larger than 2^32 seconds");
   if (!cube_is_empty (where))
     check_local_path (pod->errors, &CUBE_AT (path, "path"), where);
 }
@@ -84,7 +93,8 @@ check_token (const CubePodCheck *pod, const CubePath *path, const CubePath *at, 
 static void
 check_bundle (CubeFieldErrors *errors, const CubePath *at, CubeView bundle)
 {
-  gboolean has_name = cube_view_exists (cube_view_member (bundle, "name")), has_signer = cube_view_exists (cube_view_member (bundle, "signerName"));
+  gboolean has_name = cube_view_exists (cube_view_member (bundle, "name")),
+           has_signer = cube_view_exists (cube_view_member (bundle, "signerName"));
   if (has_name && has_signer)
     cube_check_add (errors, "Invalid", at, bundle, "only one of name and signerName may be used");
   if (!has_name && !has_signer)
@@ -98,23 +108,32 @@ check_projected_source (const CubePodCheck *pod, const CubePath *path, const Cub
   const char *key;
   CubeView v;
   guint n = 0;
-  for (cube_iter_init (&it, source); cube_iter_next (&it, &key, &v);) {
-    CubePath here = CUBE_AT (at, key);
-    if (n++ > 0) {
-      cube_check_add (pod->errors, "Forbidden", &here, cube_view_none (), "may not specify more than 1 volume type per source");
-      continue;
+  for (cube_iter_init (&it, source); cube_iter_next (&it, &key, &v);)
+    {
+      CubePath here = CUBE_AT (at, key);
+      if (n++ > 0)
+        {
+          cube_check_add (pod->errors, "Forbidden", &here, cube_view_none (), "may not specify more than 1 volume type per source");
+          continue;
+        }
+      if (strcmp (key, "secret") == 0 || strcmp (key, "configMap") == 0)
+        {
+          cube_check_required (pod->errors, &here, v, "name", "");
+          check_items (pod->errors, &CUBE_AT (&here, "items"), cube_view_member (v, "items"), paths, path);
+        }
+      else if (strcmp (key, "downwardAPI") == 0)
+        {
+          check_downward (pod->errors, &here, cube_view_member (v, "items"), paths, path);
+        }
+      else if (strcmp (key, "serviceAccountToken") == 0)
+        {
+          check_token (pod, path, &here, v);
+        }
+      else if (strcmp (key, "clusterTrustBundle") == 0)
+        {
+          check_bundle (pod->errors, &here, v);
+        }
     }
-    if (strcmp (key, "secret") == 0 || strcmp (key, "configMap") == 0) {
-      cube_check_required (pod->errors, &here, v, "name", "");
-      check_items (pod->errors, &CUBE_AT (&here, "items"), cube_view_member (v, "items"), paths, path);
-    } else if (strcmp (key, "downwardAPI") == 0) {
-      check_downward (pod->errors, &here, cube_view_member (v, "items"), paths, path);
-    } else if (strcmp (key, "serviceAccountToken") == 0) {
-      check_token (pod, path, &here, v);
-    } else if (strcmp (key, "clusterTrustBundle") == 0) {
-      check_bundle (pod->errors, &here, v);
-    }
-  }
 }
 
 static void
@@ -160,41 +179,61 @@ check_size_limit (CubeFieldErrors *errors, const CubePath *path, CubeView source
 {
   CubeQuantity quantity;
   if (cube_quantity_from_view (cube_view_member (source, "sizeLimit"), &quantity) && quantity.mantissa < 0)
-    cube_check_add (errors, "Forbidden", &CUBE_AT (path, "sizeLimit"), cube_view_none (), "SizeLimit field must be a valid resource quantity");
+    cube_check_add (errors, "Forbidden", &CUBE_AT (path, "sizeLimit"), cube_view_none (),
+                    "SizeLimit field must be a valid resource quantity");
 }
 
 static void
 check_source (const CubePodCheck *pod, const CubePath *path, const char *kind, CubeView v)
 {
   CubeFieldErrors *errors = pod->errors;
-  if (strcmp (kind, "emptyDir") == 0) {
-    check_size_limit (errors, path, v);
-  } else if (strcmp (kind, "hostPath") == 0) {
-    check_host_path (errors, path, v);
-  } else if (strcmp (kind, "secret") == 0 || strcmp (kind, "configMap") == 0) {
-    cube_check_required (errors, path, v, *kind == 's' ? "secretName" : "name", "");
-    check_mode (errors, path, v, "defaultMode");
-    check_items (errors, &CUBE_AT (path, "items"), cube_view_member (v, "items"), NULL, path);
-  } else if (strcmp (kind, "downwardAPI") == 0) {
-    check_mode (errors, path, v, "defaultMode");
-    check_downward (errors, path, cube_view_member (v, "items"), NULL, path);
-  } else if (strcmp (kind, "projected") == 0) {
-    check_projected (pod, path, v);
-  } else if (strcmp (kind, "nfs") == 0) {
-    CubeView where = cube_view_member (v, "path");
-    if (!cube_is_empty (where) && *cube_view_string_or (where, "") != '/')
-      cube_check_add (errors, "Invalid", &CUBE_AT (path, "path"), where, "must be an absolute path");
-  } else if (strcmp (kind, "csi") == 0) {
-    check_csi (errors, path, v);
-  } else if (strcmp (kind, "ephemeral") == 0) {
-    if (!cube_view_exists (cube_view_member (v, "volumeClaimTemplate")))
-      cube_check_add (errors, "Required", &CUBE_AT (path, "volumeClaimTemplate"), cube_view_none (), "%s", "");
-  } else if (strcmp (kind, "image") == 0) {
-    if (!pod->is_template)
-      cube_check_required (errors, path, v, "reference", "");
-  } else if (strcmp (kind, "iscsi") == 0 || strcmp (kind, "fc") == 0) {
-    cube_check_range (errors, path, v, "lun", 0, 255);
-  }
+  if (strcmp (kind, "emptyDir") == 0)
+    {
+      check_size_limit (errors, path, v);
+    }
+  else if (strcmp (kind, "hostPath") == 0)
+    {
+      check_host_path (errors, path, v);
+    }
+  else if (strcmp (kind, "secret") == 0 || strcmp (kind, "configMap") == 0)
+    {
+      cube_check_required (errors, path, v, *kind == 's' ? "secretName" : "name", "");
+      check_mode (errors, path, v, "defaultMode");
+      check_items (errors, &CUBE_AT (path, "items"), cube_view_member (v, "items"), NULL, path);
+    }
+  else if (strcmp (kind, "downwardAPI") == 0)
+    {
+      check_mode (errors, path, v, "defaultMode");
+      check_downward (errors, path, cube_view_member (v, "items"), NULL, path);
+    }
+  else if (strcmp (kind, "projected") == 0)
+    {
+      check_projected (pod, path, v);
+    }
+  else if (strcmp (kind, "nfs") == 0)
+    {
+      CubeView where = cube_view_member (v, "path");
+      if (!cube_is_empty (where) && *cube_view_string_or (where, "") != '/')
+        cube_check_add (errors, "Invalid", &CUBE_AT (path, "path"), where, "must be an absolute path");
+    }
+  else if (strcmp (kind, "csi") == 0)
+    {
+      check_csi (errors, path, v);
+    }
+  else if (strcmp (kind, "ephemeral") == 0)
+    {
+      if (!cube_view_exists (cube_view_member (v, "volumeClaimTemplate")))
+        cube_check_add (errors, "Required", &CUBE_AT (path, "volumeClaimTemplate"), cube_view_none (), "%s", "");
+    }
+  else if (strcmp (kind, "image") == 0)
+    {
+      if (!pod->is_template)
+        cube_check_required (errors, path, v, "reference", "");
+    }
+  else if (strcmp (kind, "iscsi") == 0 || strcmp (kind, "fc") == 0)
+    {
+      cube_check_range (errors, path, v, "lun", 0, 255);
+    }
 }
 
 void
@@ -205,23 +244,25 @@ cube_check_volumes (const CubePodCheck *pod, const CubePath *path)
   CubeView v, source;
   const char *key;
   guint i = 0;
-  for (cube_iter_init (&it, pod->volumes); cube_iter_next (&it, NULL, &v); i++) {
-    CubePath at = CUBE_AT_INDEX (path, i);
-    CubeView name = cube_view_member (v, "name");
-    guint n = 0;
-    for (cube_iter_init (&inner, v); cube_iter_next (&inner, &key, &source);) {
-      CubePath here = CUBE_AT (&at, key);
-      if (key == NULL || strcmp (key, "name") == 0)
-        continue;
-      if (n++ > 0)
-        cube_check_add (pod->errors, "Forbidden", &here, cube_view_none (), "may not specify more than 1 volume type");
-      else
-        check_source (pod, &here, key, source);
+  for (cube_iter_init (&it, pod->volumes); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (path, i);
+      CubeView name = cube_view_member (v, "name");
+      guint n = 0;
+      for (cube_iter_init (&inner, v); cube_iter_next (&inner, &key, &source);)
+        {
+          CubePath here = CUBE_AT (&at, key);
+          if (key == NULL || strcmp (key, "name") == 0)
+            continue;
+          if (n++ > 0)
+            cube_check_add (pod->errors, "Forbidden", &here, cube_view_none (), "may not specify more than 1 volume type");
+          else
+            check_source (pod, &here, key, source);
+        }
+      if (n == 0)
+        cube_check_add (pod->errors, "Required", &at, cube_view_none (), "must specify a volume type");
+      cube_check_name (pod->errors, &at, v, "name", cube_name_check_dns1123_label);
+      if (!cube_is_empty (name) && !cube_check_unique (&names, cube_view_string_or (name, "")))
+        cube_check_add (pod->errors, "Duplicate", &CUBE_AT (&at, "name"), name, "%s", "");
     }
-    if (n == 0)
-      cube_check_add (pod->errors, "Required", &at, cube_view_none (), "must specify a volume type");
-    cube_check_name (pod->errors, &at, v, "name", cube_name_check_dns1123_label);
-    if (!cube_is_empty (name) && !cube_check_unique (&names, cube_view_string_or (name, "")))
-      cube_check_add (pod->errors, "Duplicate", &CUBE_AT (&at, "name"), name, "%s", "");
-  }
 }

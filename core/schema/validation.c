@@ -10,10 +10,11 @@ cube_schema_validate_create (const CubeResource *resource, CubeView object, Cube
   const CubeResourceType *type = cube_resource_type (resource);
   if (resource->verbs & (1u << CUBE_VERB_GET))
     cube_schema_validate_metadata (resource, cube_view_member (object, "metadata"), errors);
-  if (resource->is_custom) {
-    cube_crd_validate (resource, object, cube_view_none (), errors);
-    return;
-  }
+  if (resource->is_custom)
+    {
+      cube_crd_validate (resource, object, cube_view_none (), errors);
+      return;
+    }
   cube_structure_validate (type->table, &type->table->types[type->type], object, NULL, errors);
   cube_hooks_validate (resource, "", object, cube_view_none (), errors);
 }
@@ -23,14 +24,16 @@ cube_schema_validate_update (const CubeResource *resource, const char *subresour
 {
   const CubeResourceType *type = cube_resource_type (resource);
   const char *door = subresource == NULL ? "" : subresource;
-  if (resource->is_custom) {
-    cube_crd_validate (resource, object, old, errors);
-    return;
-  }
-  if (*door == '\0') {
-    cube_structure_validate (type->table, &type->table->types[type->type], object, NULL, errors);
-    cube_structure_validate_update (type->table, &type->table->types[type->type], object, old, NULL, errors);
-  }
+  if (resource->is_custom)
+    {
+      cube_crd_validate (resource, object, old, errors);
+      return;
+    }
+  if (*door == '\0')
+    {
+      cube_structure_validate (type->table, &type->table->types[type->type], object, NULL, errors);
+      cube_structure_validate_update (type->table, &type->table->types[type->type], object, old, NULL, errors);
+    }
   cube_hooks_validate (resource, door, object, old, errors);
 }
 

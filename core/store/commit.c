@@ -5,8 +5,8 @@
 
 typedef struct {
   CubeStore *store;
-  GPtrArray *accepted;  /* CubeProposal, in order of revision */
-  GHashTable *overlay;  /* key → CubeProposal: newest accepted of this batch; NULL for a batch of one */
+  GPtrArray *accepted; /* CubeProposal, in order of revision */
+  GHashTable *overlay; /* key → CubeProposal: newest accepted of this batch; NULL for a batch of one */
   gboolean has_volatile, has_stored;
   guint64 mark, mark_revision; /* a new mark to write, 0 = none */
 } Batch;
@@ -42,22 +42,27 @@ proposal_check (CubeProposal *proposal, CubeObject *current)
 {
   const char *slash = *proposal->ns != '\0' ? "/" : "", *key = proposal->table->key;
   CubeObject *object = proposal->object;
-  if (*proposal->name == '\0' || strpbrk (proposal->name, CUBE_STORE_SEPARATOR) != NULL || strpbrk (proposal->ns, CUBE_STORE_SEPARATOR) != NULL
-      || (object != NULL && (strcmp (cube_object_name (object), proposal->name) != 0 || strcmp (cube_object_namespace (object), proposal->ns) != 0)))
-    g_set_error (&proposal->error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "%s %s%s%s: not the name of the object (%s%s%s)", key, proposal->ns, slash,
-                 proposal->name, object != NULL ? cube_object_namespace (object) : "", slash, object != NULL ? cube_object_name (object) : "none");
+  if (*proposal->name == '\0' || strpbrk (proposal->name, CUBE_STORE_SEPARATOR) != NULL
+      || strpbrk (proposal->ns, CUBE_STORE_SEPARATOR) != NULL
+      || (object != NULL
+          && (strcmp (cube_object_name (object), proposal->name) != 0 || strcmp (cube_object_namespace (object), proposal->ns) != 0)))
+    g_set_error (&proposal->error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "%s %s%s%s: not the name of the object (%s%s%s)", key, proposal->ns,
+                 slash, proposal->name, object != NULL ? cube_object_namespace (object) : "", slash,
+                 object != NULL ? cube_object_name (object) : "none");
   else if (proposal->expected == CUBE_REVISION_ANY)
     {
       if (current == NULL && proposal->object == NULL)
         g_set_error (&proposal->error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "%s %s%s%s not found", key, proposal->ns, slash, proposal->name);
     }
   else if (proposal->expected == 0 && current != NULL)
-    g_set_error (&proposal->error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "%s %s%s%s already exists", key, proposal->ns, slash, proposal->name);
+    g_set_error (&proposal->error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "%s %s%s%s already exists", key, proposal->ns, slash,
+                 proposal->name);
   else if (proposal->expected != 0 && current == NULL)
     g_set_error (&proposal->error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "%s %s%s%s not found", key, proposal->ns, slash, proposal->name);
   else if (proposal->expected != 0 && cube_object_revision (current) != proposal->expected)
-    g_set_error (&proposal->error, CUBE_ERROR, CUBE_ERROR_CONFLICT, "%s %s%s%s: resourceVersion %" G_GUINT64_FORMAT ", expected %" G_GUINT64_FORMAT,
-                 key, proposal->ns, slash, proposal->name, cube_object_revision (current), proposal->expected);
+    g_set_error (&proposal->error, CUBE_ERROR, CUBE_ERROR_CONFLICT,
+                 "%s %s%s%s: resourceVersion %" G_GUINT64_FORMAT ", expected %" G_GUINT64_FORMAT, key, proposal->ns, slash, proposal->name,
+                 cube_object_revision (current), proposal->expected);
   else if (current == NULL && proposal->object == NULL)
     g_set_error (&proposal->error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "%s %s%s%s not found", key, proposal->ns, slash, proposal->name);
   return proposal->error == NULL;
@@ -197,7 +202,8 @@ batch_publish (Batch *batch)
   for (guint i = 0; i < batch->accepted->len; i++)
     {
       CubeProposal *proposal = batch->accepted->pdata[i];
-      entries[i] = (CubeBusEntry){ proposal->table->key, { proposal->revision, proposal->published, proposal->old, proposal->object == NULL } };
+      entries[i] =
+          (CubeBusEntry){ proposal->table->key, { proposal->revision, proposal->published, proposal->old, proposal->object == NULL } };
     }
   if (batch->accepted->len > 0)
     cube_bus_publish (batch->store->bus, entries, batch->accepted->len, entries[batch->accepted->len - 1].change.revision);

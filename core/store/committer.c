@@ -8,7 +8,8 @@
 #define MAX_BATCH_BYTES (8 * 1024 * 1024)
 
 static CubeProposal *
-proposal_new (CubeTable *table, const char *ns, const char *name, CubeObject *object, guint64 expected, CubeProposalDone done, gpointer data)
+proposal_new (CubeTable *table, const char *ns, const char *name, CubeObject *object, guint64 expected, CubeProposalDone done,
+              gpointer data)
 {
   gsize key_length = strlen (table->key), ns_length = strlen (ns), name_length = strlen (name);
   CubeProposal *proposal = g_malloc0 (sizeof (CubeProposal) + key_length + 2 * (ns_length + name_length) + 5);

@@ -17,9 +17,9 @@ typedef struct {
 } Row;
 
 typedef struct {
-  GArray *rows;         /* Row */
-  GByteArray *bytes;    /* of this chunk's rows: what the storage gives is its own. NULL once parsed */
-  char *failed_key;     /* of the first row that is no object */
+  GArray *rows;      /* Row */
+  GByteArray *bytes; /* of this chunk's rows: what the storage gives is its own. NULL once parsed */
+  char *failed_key;  /* of the first row that is no object */
   GError *error;
 } Chunk;
 
@@ -32,10 +32,10 @@ typedef struct {
   guint n_parsers, n_buffers;
   GMutex lock; /* the next three */
   GCond changed;
-  GQueue todo;          /* Chunk to be parsed */
-  GPtrArray *buffers;   /* GByteArray to be filled again */
-  gboolean is_read;     /* no more chunks */
-  GHashTable *batches;  /* CubeTable → GPtrArray of CubeObject */
+  GQueue todo;         /* Chunk to be parsed */
+  GPtrArray *buffers;  /* GByteArray to be filled again */
+  gboolean is_read;    /* no more chunks */
+  GHashTable *batches; /* CubeTable → GPtrArray of CubeObject */
   GError *error;
   /* history */
   guint64 from;
@@ -78,7 +78,8 @@ load_fail (Load *load, const char *key, const GError *why)
     return FALSE; /* the first one is told */
   g_autofree char *shown = g_strdelimit (g_strdup (key), CUBE_STORE_SEPARATOR "\x01", ' ');
   g_set_error (&load->error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR,
-               "stored object \"%s\" cannot be read: %s; restore a backup, or remove its row", shown, why != NULL ? why->message : "unknown kind of row");
+               "stored object \"%s\" cannot be read: %s; restore a backup, or remove its row", shown,
+               why != NULL ? why->message : "unknown kind of row");
   return FALSE;
 }
 

@@ -95,7 +95,8 @@ store_destroy (CubeStore *store)
 }
 
 CubeStore *
-cube_store_new (CubeContext *context, const CubeStorageOps *storage, gpointer storage_state, const CubeStoreOptions *options, GError **error)
+cube_store_new (CubeContext *context, const CubeStorageOps *storage, gpointer storage_state, const CubeStoreOptions *options,
+                GError **error)
 {
   g_return_val_if_fail (context != NULL && storage != NULL, NULL);
   CubeStore *store = g_new0 (CubeStore, 1);
@@ -206,7 +207,8 @@ cube_snapshot_length (const CubeSnapshot *snapshot)
 }
 
 void
-cube_snapshot_visit (const CubeSnapshot *snapshot, const char *ns, const char *after_ns, const char *after_name, CubeSnapshotVisit visit, gpointer data)
+cube_snapshot_visit (const CubeSnapshot *snapshot, const char *ns, const char *after_ns, const char *after_name, CubeSnapshotVisit visit,
+                     gpointer data)
 {
   cube_tree_visit (&snapshot->tree, ns, after_ns, after_name, visit, data);
 }

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #define PROBE_EVERY_US G_USEC_PER_SEC
-#define MAX_UNCOMPACTED 10  /* windows of history the storage holds at most before it is compacted early */
-#define COMPACT_SLICE 500   /* revisions at a time */
+#define MAX_UNCOMPACTED 10 /* windows of history the storage holds at most before it is compacted early */
+#define COMPACT_SLICE 500  /* revisions at a time */
 
 char *
 cube_store_mark_json (guint64 mark)

@@ -19,7 +19,8 @@
 
 /* Once per pod, before its nodes are scored. @nodes are those that have passed every filter. What is found goes to score() as cycle_data. */
 static CubeFit
-pre_score (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, const CubeNodeInfo *const *nodes, guint n_nodes, gpointer *ret_cycle_data)
+pre_score (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, const CubeNodeInfo *const *nodes, guint n_nodes,
+           gpointer *ret_cycle_data)
 {
   const char *best = NULL;
 
@@ -54,8 +55,8 @@ score (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePo
 
 static const CubeScoreOps score_ops = {
   .ops_size = sizeof score_ops,
-  .default_weight = 20,     /* against 1 to 3 of the policies that come with Cube: this one decides */
-  .is_pod_specific = TRUE,  /* annotations are no part of what pods of one template share */
+  .default_weight = 20,    /* against 1 to 3 of the policies that come with Cube: this one decides */
+  .is_pod_specific = TRUE, /* annotations are no part of what pods of one template share */
   .pre_score = pre_score,
   .score = score,
 };
@@ -69,5 +70,5 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
 
 static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_SCORE_PLUGIN, CUBE_SCORE_VERSION, "MyPolicy", score_ops), { NULL } };
 
-CUBE_PLUGIN_DEFINE (.name = "my-policy", .version = VERSION, .description = "draws pods to the node they prefer, packs the others", .license = "Apache-2.0",
-                    .impls = impls, .load = load);
+CUBE_PLUGIN_DEFINE (.name = "my-policy", .version = VERSION, .description = "draws pods to the node they prefer, packs the others",
+                    .license = "Apache-2.0", .impls = impls, .load = load);

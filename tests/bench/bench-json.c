@@ -6,21 +6,21 @@
 #include <string.h>
 
 static const char pod[] =
-  "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web-5d59d67564-2xkqj\",\"generateName\":\"web-5d59d67564-\",\"namespace\":\"default\","
-  "\"uid\":\"0d1f6a4c-61a1-4a70-9a62-3c6b8f5d9a10\",\"resourceVersion\":\"123456\",\"creationTimestamp\":\"2026-01-02T03:04:05Z\",\"labels\":{\"app\":\"web\","
-  "\"pod-template-hash\":\"5d59d67564\",\"tier\":\"frontend\"},\"annotations\":{\"example.com/checksum\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934c\"},"
-  "\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"web-5d59d67564\",\"uid\":\"6a0f1d3e-0a5e-4b8e-8f0b-7f2a0f6a8b11\","
-  "\"controller\":true,\"blockOwnerDeletion\":true}]},\"spec\":{\"volumes\":[{\"name\":\"token\",\"projected\":{\"sources\":[{\"serviceAccountToken\":"
-  "{\"expirationSeconds\":3607,\"path\":\"token\"}},{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}}],"
-  "\"defaultMode\":420}}],\"containers\":[{\"name\":\"web\",\"image\":\"registry.example.com/team/web:1.25.3\",\"ports\":[{\"name\":\"http\",\"containerPort\":8080,"
-  "\"protocol\":\"TCP\"}],\"env\":[{\"name\":\"LOG_LEVEL\",\"value\":\"info\"},{\"name\":\"POD_IP\",\"valueFrom\":{\"fieldRef\":{\"apiVersion\":\"v1\",\"fieldPath\":"
-  "\"status.podIP\"}}}],\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"256Mi\"},\"requests\":{\"cpu\":\"100m\",\"memory\":\"128Mi\"}},\"volumeMounts\":"
-  "[{\"name\":\"token\",\"readOnly\":true,\"mountPath\":\"/var/run/secrets/kubernetes.io/serviceaccount\"}],\"livenessProbe\":{\"httpGet\":{\"path\":\"/healthz\","
-  "\"port\":8080,\"scheme\":\"HTTP\"},\"timeoutSeconds\":1,\"periodSeconds\":10,\"successThreshold\":1,\"failureThreshold\":3},\"terminationMessagePath\":"
-  "\"/dev/termination-log\",\"imagePullPolicy\":\"IfNotPresent\"}],\"restartPolicy\":\"Always\",\"terminationGracePeriodSeconds\":30,\"dnsPolicy\":\"ClusterFirst\","
-  "\"serviceAccountName\":\"default\",\"nodeName\":\"node-17\",\"schedulerName\":\"default-scheduler\",\"tolerations\":[{\"key\":\"node.kubernetes.io/not-ready\","
-  "\"operator\":\"Exists\",\"effect\":\"NoExecute\",\"tolerationSeconds\":300}]},\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\","
-  "\"lastProbeTime\":null,\"lastTransitionTime\":\"2026-01-02T03:04:09Z\"}],\"hostIP\":\"10.0.0.17\",\"podIP\":\"10.244.17.5\",\"qosClass\":\"Burstable\"}}";
+    "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web-5d59d67564-2xkqj\",\"generateName\":\"web-5d59d67564-\",\"namespace\":\"default\","
+    "\"uid\":\"0d1f6a4c-61a1-4a70-9a62-3c6b8f5d9a10\",\"resourceVersion\":\"123456\",\"creationTimestamp\":\"2026-01-02T03:04:05Z\",\"labels\":{\"app\":\"web\","
+    "\"pod-template-hash\":\"5d59d67564\",\"tier\":\"frontend\"},\"annotations\":{\"example.com/checksum\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934c\"},"
+    "\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"web-5d59d67564\",\"uid\":\"6a0f1d3e-0a5e-4b8e-8f0b-7f2a0f6a8b11\","
+    "\"controller\":true,\"blockOwnerDeletion\":true}]},\"spec\":{\"volumes\":[{\"name\":\"token\",\"projected\":{\"sources\":[{\"serviceAccountToken\":"
+    "{\"expirationSeconds\":3607,\"path\":\"token\"}},{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}}],"
+    "\"defaultMode\":420}}],\"containers\":[{\"name\":\"web\",\"image\":\"registry.example.com/team/web:1.25.3\",\"ports\":[{\"name\":\"http\",\"containerPort\":8080,"
+    "\"protocol\":\"TCP\"}],\"env\":[{\"name\":\"LOG_LEVEL\",\"value\":\"info\"},{\"name\":\"POD_IP\",\"valueFrom\":{\"fieldRef\":{\"apiVersion\":\"v1\",\"fieldPath\":"
+    "\"status.podIP\"}}}],\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"256Mi\"},\"requests\":{\"cpu\":\"100m\",\"memory\":\"128Mi\"}},\"volumeMounts\":"
+    "[{\"name\":\"token\",\"readOnly\":true,\"mountPath\":\"/var/run/secrets/kubernetes.io/serviceaccount\"}],\"livenessProbe\":{\"httpGet\":{\"path\":\"/healthz\","
+    "\"port\":8080,\"scheme\":\"HTTP\"},\"timeoutSeconds\":1,\"periodSeconds\":10,\"successThreshold\":1,\"failureThreshold\":3},\"terminationMessagePath\":"
+    "\"/dev/termination-log\",\"imagePullPolicy\":\"IfNotPresent\"}],\"restartPolicy\":\"Always\",\"terminationGracePeriodSeconds\":30,\"dnsPolicy\":\"ClusterFirst\","
+    "\"serviceAccountName\":\"default\",\"nodeName\":\"node-17\",\"schedulerName\":\"default-scheduler\",\"tolerations\":[{\"key\":\"node.kubernetes.io/not-ready\","
+    "\"operator\":\"Exists\",\"effect\":\"NoExecute\",\"tolerationSeconds\":300}]},\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\","
+    "\"lastProbeTime\":null,\"lastTransitionTime\":\"2026-01-02T03:04:09Z\"}],\"hostIP\":\"10.0.0.17\",\"podIP\":\"10.244.17.5\",\"qosClass\":\"Burstable\"}}";
 
 #define ROUNDS 20000
 
@@ -30,13 +30,14 @@ static double
 measure_us (Step step, gpointer data, guint rounds)
 {
   double best = 1e9;
-  for (guint part = 0; part < 5; part++) {
-    gint64 start = g_get_monotonic_time ();
-    for (guint i = 0; i < rounds / 5; i++)
-      step (data);
-    double each = (double) (g_get_monotonic_time () - start) / (rounds / 5);
-    best = MIN (best, each);
-  }
+  for (guint part = 0; part < 5; part++)
+    {
+      gint64 start = g_get_monotonic_time ();
+      for (guint i = 0; i < rounds / 5; i++)
+        step (data);
+      double each = (double) (g_get_monotonic_time () - start) / (rounds / 5);
+      best = MIN (best, each);
+    }
   return best;
 }
 

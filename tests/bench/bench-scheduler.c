@@ -33,14 +33,17 @@ make_pods (guint n, guint n_classes)
       g_autofree char *name = g_strdup_printf ("web-7d4b9c-%u", i);
       g_autofree char *metadata = g_strdup_printf ("'labels':{'app':'web-%u','pod-template-hash':'7d4b9c'}", i % n_classes);
 
-      g_ptr_array_add (pods, pod_object (name, metadata,
-                                         "'serviceAccountName':'default','restartPolicy':'Always','dnsPolicy':'ClusterFirst','enableServiceLinks':true,'priority':0,"
-                                         "'preemptionPolicy':'PreemptLowerPriority','schedulerName':'default-scheduler','terminationGracePeriodSeconds':30,"
-                                         "'tolerations':[{'key':'node.kubernetes.io/not-ready','operator':'Exists','effect':'NoExecute','tolerationSeconds':300},"
-                                         "{'key':'node.kubernetes.io/unreachable','operator':'Exists','effect':'NoExecute','tolerationSeconds':300}],"
-                                         "'volumes':[{'name':'kube-api-access','projected':{'sources':[{'serviceAccountToken':{'path':'token'}}]}}]",
-                                         "'resources':{'requests':{'cpu':'10m','memory':'32Mi'}},'ports':[{'containerPort':8080,'protocol':'TCP'}],"
-                                         "'env':[{'name':'A','value':'b'}],'imagePullPolicy':'IfNotPresent','terminationMessagePath':'/dev/termination-log'"));
+      g_ptr_array_add (
+          pods,
+          pod_object (
+              name, metadata,
+              "'serviceAccountName':'default','restartPolicy':'Always','dnsPolicy':'ClusterFirst','enableServiceLinks':true,'priority':0,"
+              "'preemptionPolicy':'PreemptLowerPriority','schedulerName':'default-scheduler','terminationGracePeriodSeconds':30,"
+              "'tolerations':[{'key':'node.kubernetes.io/not-ready','operator':'Exists','effect':'NoExecute','tolerationSeconds':300},"
+              "{'key':'node.kubernetes.io/unreachable','operator':'Exists','effect':'NoExecute','tolerationSeconds':300}],"
+              "'volumes':[{'name':'kube-api-access','projected':{'sources':[{'serviceAccountToken':{'path':'token'}}]}}]",
+              "'resources':{'requests':{'cpu':'10m','memory':'32Mi'}},'ports':[{'containerPort':8080,'protocol':'TCP'}],"
+              "'env':[{'name':'A','value':'b'}],'imagePullPolicy':'IfNotPresent','terminationMessagePath':'/dev/termination-log'"));
     }
   return pods;
 }
@@ -64,7 +67,8 @@ in_memory (const char *title, guint n_nodes, guint n_pods, guint n_classes)
   for (guint i = 0; i < n_nodes; i++)
     {
       g_autofree char *name = g_strdup_printf ("node-%05u", i);
-      g_autoptr (CubeObject) node = node_object (name, "'labels':{'kubernetes.io/os':'linux'}", "", "'cpu':'32','memory':'128Gi','pods':'110'", "");
+      g_autoptr (CubeObject) node =
+          node_object (name, "'labels':{'kubernetes.io/os':'linux'}", "", "'cpu':'32','memory':'128Gi','pods':'110'", "");
 
       driver_on_node (CUBE_EVENT_ADDED, node, NULL, driver);
     }
@@ -76,15 +80,18 @@ in_memory (const char *title, guint n_nodes, guint n_pods, guint n_classes)
   while (driver->n_scheduled + driver->n_refused + driver->n_errors < n_pods)
     g_assert_true (cube_process_step (process, G_USEC_PER_SEC));
   cpu = cpu_seconds () - cpu;
-  g_print ("%-38s %6u nodes %7u pods %6u classes: %8.0f pods/s, %6.2f us of CPU a pod, %" G_GUINT64_FORMAT " placed\n", title, n_nodes, n_pods, n_classes,
-           n_pods * 1e6 / (double) (g_get_monotonic_time () - since), cpu * 1e6 / n_pods, driver->n_scheduled);
+  g_print ("%-38s %6u nodes %7u pods %6u classes: %8.0f pods/s, %6.2f us of CPU a pod, %" G_GUINT64_FORMAT " placed\n", title, n_nodes,
+           n_pods, n_classes, n_pods * 1e6 / (double) (g_get_monotonic_time () - since), cpu * 1e6 / n_pods, driver->n_scheduled);
   driver_stop (driver);
   driver_unref (driver);
   cube_process_free (process);
   cube_registry_free (registry);
 }
 
-typedef struct { Driver *driver; guint n; } Wait;
+typedef struct {
+  Driver *driver;
+  guint n;
+} Wait;
 
 static gboolean
 all_decided (gpointer data)
@@ -117,7 +124,8 @@ through_store (guint n_nodes, guint n_pods)
   for (guint i = 0; i < n_nodes; i++)
     {
       g_autofree char *name = g_strdup_printf ("node-%05u", i);
-      g_autoptr (CubeObject) node = node_object (name, "'labels':{'kubernetes.io/os':'linux'}", "", "'cpu':'32','memory':'128Gi','pods':'110'", "");
+      g_autoptr (CubeObject) node =
+          node_object (name, "'labels':{'kubernetes.io/os':'linux'}", "", "'cpu':'32','memory':'128Gi','pods':'110'", "");
       g_autoptr (CubeValue) value = cube_object_value (node);
 
       cube_object_unref (create (&base, "v1", "nodes", NULL, value));
@@ -134,8 +142,9 @@ through_store (guint n_nodes, guint n_pods)
   cpu = cpu_seconds ();
   cube_loop_post (cube_context_get_loop (context, "scheduler"), start_on_loop, wait.driver, NULL);
   fixture_wait (&base, all_decided, &wait);
-  g_print ("%-38s %6u nodes %7u pods: %8.0f pods/s bound, %6.2f us of CPU a pod (binding, Scheduled event, watches)\n", "through the store in memory", n_nodes, n_pods,
-           n_pods * 1e6 / (double) (g_get_monotonic_time () - since), (cpu_seconds () - cpu) * 1e6 / n_pods);
+  g_print ("%-38s %6u nodes %7u pods: %8.0f pods/s bound, %6.2f us of CPU a pod (binding, Scheduled event, watches)\n",
+           "through the store in memory", n_nodes, n_pods, n_pods * 1e6 / (double) (g_get_monotonic_time () - since),
+           (cpu_seconds () - cpu) * 1e6 / n_pods);
   exit (0); /* the threads go with the process */
 }
 

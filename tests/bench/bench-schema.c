@@ -4,24 +4,24 @@
 #include "schema/schema-ops.h"
 
 static const char pod[] =
-  "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web-5d59d67564-2xkqj\",\"generateName\":\"web-5d59d67564-\",\"namespace\":\"default\","
-  "\"labels\":{\"app\":\"web\",\"pod-template-hash\":\"5d59d67564\",\"tier\":\"frontend\"},\"annotations\":{\"example.com/checksum\":"
-  "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934c\"},\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":"
-  "\"web-5d59d67564\",\"uid\":\"6a0f1d3e-0a5e-4b8e-8f0b-7f2a0f6a8b11\",\"controller\":true,\"blockOwnerDeletion\":true}]},\"spec\":{\"volumes\":"
-  "[{\"name\":\"token\",\"projected\":{\"sources\":[{\"serviceAccountToken\":{\"expirationSeconds\":3607,\"path\":\"token\"}},{\"configMap\":{\"name\":"
-  "\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}},{\"downwardAPI\":{\"items\":[{\"path\":\"namespace\",\"fieldRef\":"
-  "{\"apiVersion\":\"v1\",\"fieldPath\":\"metadata.namespace\"}}]}}],\"defaultMode\":420}},{\"name\":\"data\",\"emptyDir\":{\"sizeLimit\":\"64Mi\"}}],"
-  "\"containers\":[{\"name\":\"web\",\"image\":\"registry.example.com/team/web:1.25.3\",\"ports\":[{\"name\":\"http\",\"containerPort\":8080,\"protocol\":"
-  "\"TCP\"}],\"env\":[{\"name\":\"LOG_LEVEL\",\"value\":\"info\"},{\"name\":\"POD_IP\",\"valueFrom\":{\"fieldRef\":{\"apiVersion\":\"v1\",\"fieldPath\":"
-  "\"status.podIP\"}}}],\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"256Mi\"},\"requests\":{\"cpu\":\"100m\",\"memory\":\"128Mi\"}},"
-  "\"volumeMounts\":[{\"name\":\"token\",\"readOnly\":true,\"mountPath\":\"/var/run/secrets/kubernetes.io/serviceaccount\"},{\"name\":\"data\","
-  "\"mountPath\":\"/data\"}],\"livenessProbe\":{\"httpGet\":{\"path\":\"/healthz\",\"port\":8080},\"initialDelaySeconds\":3,\"periodSeconds\":10},"
-  "\"readinessProbe\":{\"httpGet\":{\"path\":\"/ready\",\"port\":8080},\"periodSeconds\":5},\"securityContext\":{\"allowPrivilegeEscalation\":false,"
-  "\"capabilities\":{\"drop\":[\"ALL\"]},\"runAsNonRoot\":true,\"readOnlyRootFilesystem\":true}}],\"restartPolicy\":\"Always\","
-  "\"serviceAccountName\":\"default\",\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{\"nodeSelectorTerms\":"
-  "[{\"matchExpressions\":[{\"key\":\"kubernetes.io/arch\",\"operator\":\"In\",\"values\":[\"amd64\",\"arm64\"]}]}]}}},\"tolerations\":[{\"key\":"
-  "\"node.kubernetes.io/not-ready\",\"operator\":\"Exists\",\"effect\":\"NoExecute\",\"tolerationSeconds\":300},{\"key\":"
-  "\"node.kubernetes.io/unreachable\",\"operator\":\"Exists\",\"effect\":\"NoExecute\",\"tolerationSeconds\":300}]}}";
+    "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web-5d59d67564-2xkqj\",\"generateName\":\"web-5d59d67564-\",\"namespace\":\"default\","
+    "\"labels\":{\"app\":\"web\",\"pod-template-hash\":\"5d59d67564\",\"tier\":\"frontend\"},\"annotations\":{\"example.com/checksum\":"
+    "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934c\"},\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":"
+    "\"web-5d59d67564\",\"uid\":\"6a0f1d3e-0a5e-4b8e-8f0b-7f2a0f6a8b11\",\"controller\":true,\"blockOwnerDeletion\":true}]},\"spec\":{\"volumes\":"
+    "[{\"name\":\"token\",\"projected\":{\"sources\":[{\"serviceAccountToken\":{\"expirationSeconds\":3607,\"path\":\"token\"}},{\"configMap\":{\"name\":"
+    "\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}},{\"downwardAPI\":{\"items\":[{\"path\":\"namespace\",\"fieldRef\":"
+    "{\"apiVersion\":\"v1\",\"fieldPath\":\"metadata.namespace\"}}]}}],\"defaultMode\":420}},{\"name\":\"data\",\"emptyDir\":{\"sizeLimit\":\"64Mi\"}}],"
+    "\"containers\":[{\"name\":\"web\",\"image\":\"registry.example.com/team/web:1.25.3\",\"ports\":[{\"name\":\"http\",\"containerPort\":8080,\"protocol\":"
+    "\"TCP\"}],\"env\":[{\"name\":\"LOG_LEVEL\",\"value\":\"info\"},{\"name\":\"POD_IP\",\"valueFrom\":{\"fieldRef\":{\"apiVersion\":\"v1\",\"fieldPath\":"
+    "\"status.podIP\"}}}],\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"256Mi\"},\"requests\":{\"cpu\":\"100m\",\"memory\":\"128Mi\"}},"
+    "\"volumeMounts\":[{\"name\":\"token\",\"readOnly\":true,\"mountPath\":\"/var/run/secrets/kubernetes.io/serviceaccount\"},{\"name\":\"data\","
+    "\"mountPath\":\"/data\"}],\"livenessProbe\":{\"httpGet\":{\"path\":\"/healthz\",\"port\":8080},\"initialDelaySeconds\":3,\"periodSeconds\":10},"
+    "\"readinessProbe\":{\"httpGet\":{\"path\":\"/ready\",\"port\":8080},\"periodSeconds\":5},\"securityContext\":{\"allowPrivilegeEscalation\":false,"
+    "\"capabilities\":{\"drop\":[\"ALL\"]},\"runAsNonRoot\":true,\"readOnlyRootFilesystem\":true}}],\"restartPolicy\":\"Always\","
+    "\"serviceAccountName\":\"default\",\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{\"nodeSelectorTerms\":"
+    "[{\"matchExpressions\":[{\"key\":\"kubernetes.io/arch\",\"operator\":\"In\",\"values\":[\"amd64\",\"arm64\"]}]}]}}},\"tolerations\":[{\"key\":"
+    "\"node.kubernetes.io/not-ready\",\"operator\":\"Exists\",\"effect\":\"NoExecute\",\"tolerationSeconds\":300},{\"key\":"
+    "\"node.kubernetes.io/unreachable\",\"operator\":\"Exists\",\"effect\":\"NoExecute\",\"tolerationSeconds\":300}]}}";
 
 #define ROUNDS 20000u
 
@@ -36,12 +36,13 @@ static double
 measure_us (Step step, Bench *bench)
 {
   double best = 1e9;
-  for (guint part = 0; part < 5; part++) {
-    gint64 start = g_get_monotonic_time ();
-    for (guint i = 0; i < ROUNDS / 5; i++)
-      step (bench);
-    best = MIN (best, (double) (g_get_monotonic_time () - start) / (ROUNDS / 5));
-  }
+  for (guint part = 0; part < 5; part++)
+    {
+      gint64 start = g_get_monotonic_time ();
+      for (guint i = 0; i < ROUNDS / 5; i++)
+        step (bench);
+      best = MIN (best, (double) (g_get_monotonic_time () - start) / (ROUNDS / 5));
+    }
   return best;
 }
 

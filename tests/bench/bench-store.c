@@ -32,23 +32,37 @@ static char *
 pod_json (const char *name, guint number, gsize *ret_length)
 {
   g_autoptr (GString) json = g_string_new (NULL);
-  g_string_append_printf (json, "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"%s\",\"generateName\":\"web-7d4b9c6f5d-\",\"namespace\":\"default\","
-                                "\"uid\":\"%08x-%04x-4c1b-9d7e-%012x\",\"resourceVersion\":\"0\",\"creationTimestamp\":\"2026-11-24T15:%02u:%02uZ\",", name, number * 2654435761u,
-                          number & 0xffff, number * 40503u, number / 60 % 60, number % 60);
-  g_string_append_printf (json, "\"labels\":{\"app\":\"web\",\"pod-template-hash\":\"7d4b9c6f5d\"},\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\","
-                                "\"name\":\"web-7d4b9c6f5d\",\"uid\":\"5f0e2a11-%04x-4e0c-8d3c-0a1b2c3d4e5f\",\"controller\":true,\"blockOwnerDeletion\":true}],", number / 100);
-  g_string_append (json, "\"managedFields\":[{\"manager\":\"cube-controllers\",\"operation\":\"Update\",\"apiVersion\":\"v1\",\"time\":\"2026-11-24T15:00:00Z\",\"fieldsType\":\"FieldsV1\","
-                         "\"fieldsV1\":{\"f:metadata\":{\"f:generateName\":{},\"f:labels\":{\".\":{},\"f:app\":{},\"f:pod-template-hash\":{}},\"f:ownerReferences\":{}},\"f:spec\":{"
-                         "\"f:containers\":{\"k:{\\\"name\\\":\\\"web\\\"}\":{\".\":{},\"f:image\":{},\"f:name\":{},\"f:ports\":{},\"f:resources\":{}}}}}}]},");
-  g_string_append (json, "\"spec\":{\"volumes\":[{\"name\":\"kube-api-access\",\"projected\":{\"sources\":[{\"serviceAccountToken\":{\"expirationSeconds\":3607,\"path\":\"token\"}},"
-                         "{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}}],\"defaultMode\":420}}],\"containers\":[{\"name\":\"web\","
-                         "\"image\":\"cube.local/web:v1\",\"ports\":[{\"containerPort\":8080,\"protocol\":\"TCP\"}],\"env\":[{\"name\":\"POD_NAME\",\"valueFrom\":{\"fieldRef\":{\"apiVersion\":\"v1\","
-                         "\"fieldPath\":\"metadata.name\"}}}],\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"128Mi\"},\"requests\":{\"cpu\":\"100m\",\"memory\":\"64Mi\"}},");
-  g_string_append_printf (json, "\"terminationMessagePath\":\"/dev/termination-log\",\"terminationMessagePolicy\":\"File\",\"imagePullPolicy\":\"IfNotPresent\"}],\"restartPolicy\":\"Always\","
-                                "\"terminationGracePeriodSeconds\":30,\"dnsPolicy\":\"ClusterFirst\",\"serviceAccountName\":\"default\",\"nodeName\":\"node-%u\",\"schedulerName\":\"default-scheduler\"},",
-                          number % 100);
-  g_string_append_printf (json, "\"status\":{\"phase\":\"Running\",\"podIP\":\"10.42.%u.%u\",\"qosClass\":\"Burstable\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\","
-                                "\"lastTransitionTime\":\"2026-11-24T15:00:01Z\"}]}}", number / 256 % 256, number % 256);
+  g_string_append_printf (
+      json,
+      "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"%s\",\"generateName\":\"web-7d4b9c6f5d-\",\"namespace\":\"default\","
+      "\"uid\":\"%08x-%04x-4c1b-9d7e-%012x\",\"resourceVersion\":\"0\",\"creationTimestamp\":\"2026-11-24T15:%02u:%02uZ\",",
+      name, number * 2654435761u, number & 0xffff, number * 40503u, number / 60 % 60, number % 60);
+  g_string_append_printf (
+      json,
+      "\"labels\":{\"app\":\"web\",\"pod-template-hash\":\"7d4b9c6f5d\"},\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\","
+      "\"name\":\"web-7d4b9c6f5d\",\"uid\":\"5f0e2a11-%04x-4e0c-8d3c-0a1b2c3d4e5f\",\"controller\":true,\"blockOwnerDeletion\":true}],",
+      number / 100);
+  g_string_append (
+      json,
+      "\"managedFields\":[{\"manager\":\"cube-controllers\",\"operation\":\"Update\",\"apiVersion\":\"v1\",\"time\":\"2026-11-24T15:00:00Z\",\"fieldsType\":\"FieldsV1\","
+      "\"fieldsV1\":{\"f:metadata\":{\"f:generateName\":{},\"f:labels\":{\".\":{},\"f:app\":{},\"f:pod-template-hash\":{}},\"f:ownerReferences\":{}},\"f:spec\":{"
+      "\"f:containers\":{\"k:{\\\"name\\\":\\\"web\\\"}\":{\".\":{},\"f:image\":{},\"f:name\":{},\"f:ports\":{},\"f:resources\":{}}}}}}]},");
+  g_string_append (
+      json,
+      "\"spec\":{\"volumes\":[{\"name\":\"kube-api-access\",\"projected\":{\"sources\":[{\"serviceAccountToken\":{\"expirationSeconds\":3607,\"path\":\"token\"}},"
+      "{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}}],\"defaultMode\":420}}],\"containers\":[{\"name\":\"web\","
+      "\"image\":\"cube.local/web:v1\",\"ports\":[{\"containerPort\":8080,\"protocol\":\"TCP\"}],\"env\":[{\"name\":\"POD_NAME\",\"valueFrom\":{\"fieldRef\":{\"apiVersion\":\"v1\","
+      "\"fieldPath\":\"metadata.name\"}}}],\"resources\":{\"limits\":{\"cpu\":\"500m\",\"memory\":\"128Mi\"},\"requests\":{\"cpu\":\"100m\",\"memory\":\"64Mi\"}},");
+  g_string_append_printf (
+      json,
+      "\"terminationMessagePath\":\"/dev/termination-log\",\"terminationMessagePolicy\":\"File\",\"imagePullPolicy\":\"IfNotPresent\"}],\"restartPolicy\":\"Always\","
+      "\"terminationGracePeriodSeconds\":30,\"dnsPolicy\":\"ClusterFirst\",\"serviceAccountName\":\"default\",\"nodeName\":\"node-%u\",\"schedulerName\":\"default-scheduler\"},",
+      number % 100);
+  g_string_append_printf (
+      json,
+      "\"status\":{\"phase\":\"Running\",\"podIP\":\"10.42.%u.%u\",\"qosClass\":\"Burstable\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\","
+      "\"lastTransitionTime\":\"2026-11-24T15:00:01Z\"}]}}",
+      number / 256 % 256, number % 256);
   *ret_length = json->len;
   return g_string_free (g_steal_pointer (&json), FALSE);
 }
@@ -143,8 +157,9 @@ bench_commits (Fixture *f, guint most, guint n)
     g_cond_wait (&flight.cond, &flight.lock);
   g_mutex_unlock (&flight.lock);
   double took = (g_get_monotonic_time () - began) / 1e6;
-  printf ("commits, %3u in flight: %7.0f/s  p50 %5" G_GINT64_FORMAT " p99 %6" G_GINT64_FORMAT " us  cpu %5.1f us  disk %.2f x the bytes\n", most, n / took,
-          percentile (flight.latencies, 0.5), percentile (flight.latencies, 0.99), (cpu_s () - cpu) / n * 1e6, (double) (disk_bytes () - disk) / bytes);
+  printf ("commits, %3u in flight: %7.0f/s  p50 %5" G_GINT64_FORMAT " p99 %6" G_GINT64_FORMAT " us  cpu %5.1f us  disk %.2f x the bytes\n",
+          most, n / took, percentile (flight.latencies, 0.5), percentile (flight.latencies, 0.99), (cpu_s () - cpu) / n * 1e6,
+          (double) (disk_bytes () - disk) / bytes);
   g_array_unref (flight.latencies);
 }
 
@@ -242,7 +257,8 @@ bench_latency (Fixture *f, guint n)
   while (!listener.is_gone)
     g_cond_wait (&listener.cond, &listener.lock);
   g_mutex_unlock (&listener.lock);
-  printf ("published -> subscriber's callback: p50 %" G_GINT64_FORMAT " p99 %" G_GINT64_FORMAT " us\n", percentile (times, 0.5), percentile (times, 0.99));
+  printf ("published -> subscriber's callback: p50 %" G_GINT64_FORMAT " p99 %" G_GINT64_FORMAT " us\n", percentile (times, 0.5),
+          percentile (times, 0.99));
 }
 
 /* ---- reading, loading ---- */
@@ -267,7 +283,8 @@ bench_reading (Fixture *f)
   gint64 visited = g_get_monotonic_time ();
   guint n = cube_snapshot_length (snapshot);
   cube_snapshot_unref (snapshot);
-  printf ("snapshot of %u: %" G_GINT64_FORMAT " us, visit %" G_GINT64_FORMAT " us (%.1f MB)\n", n, taken - began, visited - taken, bytes / 1e6);
+  printf ("snapshot of %u: %" G_GINT64_FORMAT " us, visit %" G_GINT64_FORMAT " us (%.1f MB)\n", n, taken - began, visited - taken,
+          bytes / 1e6);
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
   for (guint i = 0; i < 1000; i++)
     g_ptr_array_add (names, g_strdup_printf ("web-7d4b9c6f5d-%05x%u", (i * 7) * 2654435761u >> 12, i * 7));

@@ -38,16 +38,17 @@ static void
 fuzz_yaml (const char *text, gsize length)
 {
   g_autoptr (GPtrArray) documents = cube_values_from_yaml (text, (gssize) length, NULL, NULL);
-  for (guint i = 0; documents != NULL && i < documents->len; i++) {
-    CubeView root = cube_value_root (documents->pdata[i]);
-    g_autoptr (GError) error = NULL;
-    gsize written;
-    g_autofree char *yaml = cube_view_to_yaml (root, &written);
-    g_autoptr (GPtrArray) again = cube_values_from_yaml (yaml, (gssize) written, &(CubeParseLimits){ .max_bytes = 1 << 26 }, &error);
-    g_assert_no_error (error);
-    g_assert_cmpuint (again->len, ==, 1);
-    g_assert_true (cube_view_equal (root, cube_value_root (again->pdata[0])));
-  }
+  for (guint i = 0; documents != NULL && i < documents->len; i++)
+    {
+      CubeView root = cube_value_root (documents->pdata[i]);
+      g_autoptr (GError) error = NULL;
+      gsize written;
+      g_autofree char *yaml = cube_view_to_yaml (root, &written);
+      g_autoptr (GPtrArray) again = cube_values_from_yaml (yaml, (gssize) written, &(CubeParseLimits){ .max_bytes = 1 << 26 }, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (again->len, ==, 1);
+      g_assert_true (cube_view_equal (root, cube_value_root (again->pdata[0])));
+    }
 }
 
 static const char *
@@ -64,7 +65,8 @@ fuzz_selector (const char *text, gboolean is_fields)
     return;
   g_autoptr (GError) error = NULL;
   g_autofree char *canonical = cube_selector_to_string (selector);
-  g_autoptr (CubeSelector) again = is_fields ? cube_selector_parse_fields (canonical, &error) : cube_selector_parse_labels (canonical, &error);
+  g_autoptr (CubeSelector) again =
+      is_fields ? cube_selector_parse_fields (canonical, &error) : cube_selector_parse_labels (canonical, &error);
   if (strlen (canonical) <= 64 * 1024)
     g_assert_no_error (error);
   cube_selector_matches_fields (selector, no_field, NULL);
@@ -77,21 +79,23 @@ fuzz_scalars (const char *text)
   CubeQuantity quantity, again, sum;
   char canonical[64], time[40], *encoded = g_malloc (strlen (text) + 1);
   gint64 number;
-  if (cube_quantity_parse (text, &quantity, NULL)) {
-    cube_quantity_format (&quantity, canonical);
-    g_assert_true (cube_quantity_parse (canonical, &again, NULL));
-    sum = quantity;
-    cube_quantity_add (&sum, &again);
-    cube_quantity_sub (&sum, &again);
-    cube_quantity_value (&sum);
-    cube_quantity_millis (&sum);
-  }
+  if (cube_quantity_parse (text, &quantity, NULL))
+    {
+      cube_quantity_format (&quantity, canonical);
+      g_assert_true (cube_quantity_parse (canonical, &again, NULL));
+      sum = quantity;
+      cube_quantity_add (&sum, &again);
+      cube_quantity_sub (&sum, &again);
+      cube_quantity_value (&sum);
+      cube_quantity_millis (&sum);
+    }
   if (cube_time_parse (text, &number))
     cube_time_format_micro (number, time);
-  if (cube_duration_parse (text, &number)) {
-    cube_duration_format (number, time);
-    g_assert_true (cube_duration_parse (time, &number));
-  }
+  if (cube_duration_parse (text, &number))
+    {
+      cube_duration_format (number, time);
+      g_assert_true (cube_duration_parse (time, &number));
+    }
   cube_name_check_qualified (text);
   cube_name_check_dns1123_label (text);
   cube_name_check_port_name (text);
@@ -147,28 +151,16 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   g_autofree char *text = g_malloc (length + 1); /* exact, so that a sanitizer sees a read beyond */
   memcpy (text, data + 1, length);
   text[length] = '\0';
-  switch (data[0]) {
-  case 'j':
-    fuzz_json (text, length);
-    break;
-  case 'y':
-    fuzz_yaml (text, length);
-    break;
-  case 'l':
-  case 'f':
-    fuzz_selector (text, data[0] == 'f');
-    break;
-  case 'q':
-    fuzz_scalars (text);
-    break;
-  case 'p':
-    fuzz_patch (text, length);
-    break;
-  case 'o':
-    fuzz_object (text, length);
-    break;
-  default:
-    break;
-  }
+  switch (data[0])
+    {
+    case 'j': fuzz_json (text, length); break;
+    case 'y': fuzz_yaml (text, length); break;
+    case 'l':
+    case 'f': fuzz_selector (text, data[0] == 'f'); break;
+    case 'q': fuzz_scalars (text); break;
+    case 'p': fuzz_patch (text, length); break;
+    case 'o': fuzz_object (text, length); break;
+    default: break;
+    }
   return 0;
 }

@@ -126,8 +126,14 @@ disk_compact (gpointer state, guint64 revision, GError **error)
 }
 
 const CubeStorageOps sim_disk_ops = {
-  .ops_size = sizeof (CubeStorageOps), .open = disk_open, .close = disk_close, .get_revision = disk_get_revision, .load = disk_load,
-  .load_history = disk_load_history, .commit = disk_commit, .compact = disk_compact,
+  .ops_size = sizeof (CubeStorageOps),
+  .open = disk_open,
+  .close = disk_close,
+  .get_revision = disk_get_revision,
+  .load = disk_load,
+  .load_history = disk_load_history,
+  .commit = disk_commit,
+  .compact = disk_compact,
 };
 
 /* ---- the process ---- */
@@ -136,7 +142,9 @@ const CubeStorageOps sim_disk_ops = {
 static gboolean
 is_wanted (const char *file)
 {
-  static const char *const prefixes[] = { "controllers-", "scheduler-", "runtimes-sim", "security-namespace-lifecycle", "security-default-tolerations", "security-priority" };
+  static const char *const prefixes[] = {
+    "controllers-", "scheduler-", "runtimes-sim", "security-namespace-lifecycle", "security-default-tolerations", "security-priority"
+  };
   for (guint i = 0; i < G_N_ELEMENTS (prefixes); i++)
     if (g_str_has_prefix (file, prefixes[i]))
       return TRUE;

@@ -36,8 +36,9 @@ apply_json (Run *run, const CubeResource *kind, const char *name, const char *js
   g_autoptr (CubeValue) value = cube_value_from_json (json, -1, NULL, &error);
   g_assert_no_error (error);
   g_autoptr (CubeObject) there = cube_client_get (run->cluster.client, kind, "default", name, NULL);
-  g_autoptr (CubeObject) done = there == NULL ? cube_client_create (run->cluster.client, kind, "default", value, &error)
-                                              : cube_client_patch (run->cluster.client, kind, NULL, "default", name, CUBE_PATCH_MERGE, value, &error);
+  g_autoptr (CubeObject) done = there == NULL
+                                    ? cube_client_create (run->cluster.client, kind, "default", value, &error)
+                                    : cube_client_patch (run->cluster.client, kind, NULL, "default", name, CUBE_PATCH_MERGE, value, &error);
   g_assert_no_error (error);
 }
 
@@ -45,10 +46,11 @@ static void
 set_deployment (Run *run, guint i)
 {
   g_autofree char *name = g_strdup_printf ("d%u", i);
-  g_autofree char *json = g_strdup_printf ("{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"replicas\":%d,"
-                                           "\"selector\":{\"matchLabels\":{\"app\":\"%s\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"%s\"}},\"spec\":{\"containers\":"
-                                           "[{\"name\":\"c\",\"image\":\"i:%u\",\"resources\":{\"requests\":{\"cpu\":\"100m\"}}}]}}}}",
-                                           name, run->replicas[i], name, name, run->image[i]);
+  g_autofree char *json = g_strdup_printf (
+      "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"replicas\":%d,"
+      "\"selector\":{\"matchLabels\":{\"app\":\"%s\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"%s\"}},\"spec\":{\"containers\":"
+      "[{\"name\":\"c\",\"image\":\"i:%u\",\"resources\":{\"requests\":{\"cpu\":\"100m\"}}}]}}}}",
+      name, run->replicas[i], name, name, run->image[i]);
   apply_json (run, resource ("apps/v1", "deployments"), name, json);
 }
 
@@ -64,7 +66,8 @@ set_node (Run *run, guint i, gboolean is_down)
   run->is_down[i] = is_down;
   if (node == NULL)
     return;
-  g_autoptr (CubeObject) done = cube_client_patch (run->cluster.client, resource ("v1", "nodes"), NULL, NULL, name, CUBE_PATCH_MERGE, patch, &error);
+  g_autoptr (CubeObject) done =
+      cube_client_patch (run->cluster.client, resource ("v1", "nodes"), NULL, NULL, name, CUBE_PATCH_MERGE, patch, &error);
   g_assert_no_error (error);
 }
 
@@ -75,13 +78,15 @@ delete_some_pod (Run *run)
   if (pods->len == 0)
     return;
   const CubeObject *pod = pods->pdata[g_rand_int_range (run->random, 0, (gint32) pods->len)];
-  cube_client_delete (run->cluster.client, resource ("v1", "pods"), "default", cube_object_name (pod), NULL, -1, CUBE_PROPAGATION_DEFAULT, NULL);
+  cube_client_delete (run->cluster.client, resource ("v1", "pods"), "default", cube_object_name (pod), NULL, -1, CUBE_PROPAGATION_DEFAULT,
+                      NULL);
 }
 
 static void
 disturb (Run *run)
 {
-  guint i = (guint) g_rand_int_range (run->random, 0, N_DEPLOYMENTS), node = (guint) g_rand_int_range (run->random, 0, (gint32) run->cluster.n_nodes);
+  guint i = (guint) g_rand_int_range (run->random, 0, N_DEPLOYMENTS),
+        node = (guint) g_rand_int_range (run->random, 0, (gint32) run->cluster.n_nodes);
   switch (g_rand_int_range (run->random, 0, 7))
     {
     case 0:
@@ -93,16 +98,13 @@ disturb (Run *run)
       run->image[i] = (guint) g_rand_int_range (run->random, 1, 4);
       set_deployment (run, i);
       break;
-    case 3:
-      set_node (run, node, !run->is_down[node]);
-      break;
+    case 3: set_node (run, node, !run->is_down[node]); break;
     case 4:
     case 5:
       sim_cluster_crash (&run->cluster);
       sim_cluster_start (&run->cluster);
       break;
-    default:
-      delete_some_pod (run);
+    default: delete_some_pod (run);
     }
 }
 
@@ -110,8 +112,7 @@ disturb (Run *run)
 
 static char *problem; /* of the last check, NULL = none */
 
-static void
-complain (const char *format, ...) G_GNUC_PRINTF (1, 2);
+static void complain (const char *format, ...) G_GNUC_PRINTF (1, 2);
 static void
 complain (const char *format, ...)
 {
@@ -158,7 +159,8 @@ check (Run *run)
       if ((gint) n_good != run->replicas[i])
         complain ("deployment %s has %u good pods, wanted %d", name, n_good, run->replicas[i]);
       if (cube_view_int (cube_value_get (value, "status", "availableReplicas"), 0) != run->replicas[i])
-        complain ("deployment %s says %" G_GINT64_FORMAT " are available, wanted %d", name, cube_view_int (cube_value_get (value, "status", "availableReplicas"), 0), run->replicas[i]);
+        complain ("deployment %s says %" G_GINT64_FORMAT " are available, wanted %d", name,
+                  cube_view_int (cube_value_get (value, "status", "availableReplicas"), 0), run->replicas[i]);
     }
 }
 

@@ -298,7 +298,8 @@ test_wakeups (void)
   g_assert_cmpuint (calls, ==, 2);
   g_assert_cmpuint (drain (s, &progress), ==, 5);
   /* A change elsewhere moves the bookmark and wakes nobody. */
-  g_autoptr (CubeObject) other = cube_store_commit (f.store, "/configmaps", "default", "c", make_object ("ConfigMap", "default", "c", NULL, NULL, 1), 0, NULL, &error);
+  g_autoptr (CubeObject) other =
+      cube_store_commit (f.store, "/configmaps", "default", "c", make_object ("ConfigMap", "default", "c", NULL, NULL, 1), 0, NULL, &error);
   g_assert_no_error (error);
   run_loops (&f);
   g_assert_cmpuint (calls, ==, 2);
@@ -364,7 +365,8 @@ test_expired (void)
   cube_subscription_free (slow);
   g_assert_null (cube_bus_subscribe (bus, PODS, last - 17, loop, count_ready, &calls, &error));
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_EXPIRED);
-  g_autofree char *wanted = g_strdup_printf ("too old resource version: %" G_GUINT64_FORMAT " (%" G_GUINT64_FORMAT ")", last - 17, last - 16);
+  g_autofree char *wanted =
+      g_strdup_printf ("too old resource version: %" G_GUINT64_FORMAT " (%" G_GUINT64_FORMAT ")", last - 17, last - 16);
   g_assert_cmpstr (error->message, ==, wanted);
   g_clear_error (&error);
   CubeSubscription *s = cube_bus_subscribe (bus, PODS, last - 16, loop, count_ready, &calls, &error);
@@ -381,7 +383,8 @@ describe_from (Fixture *f, guint64 after)
   g_autoptr (GError) error = NULL;
   guint calls = 0;
   CubeChange change;
-  CubeSubscription *s = cube_bus_subscribe (cube_store_bus (f->store), PODS, after, cube_context_get_loop (f->context, "main"), count_ready, &calls, &error);
+  CubeSubscription *s =
+      cube_bus_subscribe (cube_store_bus (f->store), PODS, after, cube_context_get_loop (f->context, "main"), count_ready, &calls, &error);
   g_assert_no_error (error);
   while (cube_subscription_next (s, &change, NULL, &error))
     {
@@ -389,8 +392,9 @@ describe_from (Fixture *f, guint64 after)
       cube_object_json (change.object, &length);
       if (change.old != NULL)
         cube_object_json (change.old, &old_length);
-      g_string_append_printf (text, "%s%" G_GUINT64_FORMAT " %s %zu/%" G_GUINT64_FORMAT ":%zu\n", change.is_delete ? "-" : "+", change.revision,
-                              cube_object_name (change.object), length, change.old != NULL ? cube_object_revision (change.old) : 0, old_length);
+      g_string_append_printf (text, "%s%" G_GUINT64_FORMAT " %s %zu/%" G_GUINT64_FORMAT ":%zu\n", change.is_delete ? "-" : "+",
+                              change.revision, cube_object_name (change.object), length,
+                              change.old != NULL ? cube_object_revision (change.old) : 0, old_length);
       cube_change_clear (&change);
     }
   g_assert_no_error (error);
@@ -427,7 +431,8 @@ test_restart (gconstpointer data)
   fixture_open (&f);
   g_autofree char *half_again = describe_from (&f, newest - 30);
   g_assert_cmpstr (half_again, ==, half);
-  g_assert_null (cube_bus_subscribe (cube_store_bus (f.store), PODS, newest - 31, cube_context_get_loop (f.context, "main"), count_ready, NULL, &error));
+  g_assert_null (cube_bus_subscribe (cube_store_bus (f.store), PODS, newest - 31, cube_context_get_loop (f.context, "main"), count_ready,
+                                     NULL, &error));
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_EXPIRED);
   fixture_clear (&f);
 }
@@ -440,7 +445,8 @@ test_volatile_restart (void)
   g_autoptr (GError) error = NULL;
   fixture_init (&f, STORAGE_MEMORY, TRUE);
   fixture_open (&f);
-  g_autoptr (CubeObject) lease = cube_store_commit (f.store, LEASES, "d", "l", make_object ("Lease", "d", "l", NULL, NULL, 1), 0, NULL, &error);
+  g_autoptr (CubeObject) lease =
+      cube_store_commit (f.store, LEASES, "d", "l", make_object ("Lease", "d", "l", NULL, NULL, 1), 0, NULL, &error);
   g_assert_no_error (error);
   guint64 seen = cube_object_revision (lease);
   fixture_close (&f);
@@ -449,7 +455,8 @@ test_volatile_restart (void)
   g_assert_null (cube_bus_subscribe (cube_store_bus (f.store), LEASES, seen, loop, count_ready, NULL, &error));
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_EXPIRED);
   guint calls = 0;
-  CubeSubscription *s = cube_bus_subscribe (cube_store_bus (f.store), LEASES, cube_store_revision (f.store), loop, count_ready, &calls, NULL);
+  CubeSubscription *s =
+      cube_bus_subscribe (cube_store_bus (f.store), LEASES, cube_store_revision (f.store), loop, count_ready, &calls, NULL);
   g_assert_nonnull (s);
   cube_subscription_free (s);
   s = cube_bus_subscribe (cube_store_bus (f.store), PODS, seen, loop, count_ready, &calls, NULL); /* nothing was lost here */

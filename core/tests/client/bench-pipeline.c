@@ -6,8 +6,8 @@
 #define PODS 20000
 #define IN_FLIGHT 256
 
-static const char pod_json[]
-  = "{'apiVersion':'v1','kind':'Pod','metadata':{'generateName':'bench-','labels':{'app':'bench','tier':'web','release':'stable'},"
+static const char pod_json[] =
+    "{'apiVersion':'v1','kind':'Pod','metadata':{'generateName':'bench-','labels':{'app':'bench','tier':'web','release':'stable'},"
     "'annotations':{'example.com/note':'a pod as a workload controller would write it','example.com/checksum':"
     "'9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'}},"
     "'spec':{'containers':[{'name':'web','image':'cube.local/web:v1','args':['--port','8080'],'env':[{'name':'A','value':'1'},{'name':'POD','valueFrom':"

@@ -34,7 +34,8 @@ test_informer (void)
   g_assert_true (cube_informer_has_synced (informer));
   g_assert_cmpstr (seen.log->str, ==, "+a ");
   cube_object_unref (create_config_map (&fixture, "b", "1"));
-  g_assert_true (cube_client_delete (fixture.client, resource (&fixture, "v1", "configmaps"), "default", "a", NULL, -1, CUBE_PROPAGATION_DEFAULT, NULL));
+  g_assert_true (cube_client_delete (fixture.client, resource (&fixture, "v1", "configmaps"), "default", "a", NULL, -1,
+                                     CUBE_PROPAGATION_DEFAULT, NULL));
   fixture_run (&fixture, 1000);
   g_assert_cmpstr (seen.log->str, ==, "+a +b -a ");
   got = cube_informer_get (informer, "default", "b");
@@ -183,13 +184,14 @@ test_election (void)
     g_autoptr (CubeValue) steal = json ("{'spec':{'holderIdentity':'three'}}");
     Led three = { 0 };
 
-    cube_object_unref (cube_client_patch (fixture.client, resource (&fixture, "coordination.k8s.io/v1", "leases"), NULL, "kube-system", "test",
-                                          CUBE_PATCH_MERGE, steal, NULL));
+    cube_object_unref (cube_client_patch (fixture.client, resource (&fixture, "coordination.k8s.io/v1", "leases"), NULL, "kube-system",
+                                          "test", CUBE_PATCH_MERGE, steal, NULL));
     fixture_run (&fixture, 7 * G_USEC_PER_SEC);
     g_assert_cmpuint (two.stopped, ==, 0); /* it may still be its turn: 10 s since it renewed */
     fixture_run (&fixture, 5 * G_USEC_PER_SEC);
     g_assert_cmpuint (two.stopped, ==, 1);
-    first = cube_election_new (fixture.context, fixture.client, "kube-system", "test", "four", fixture.loop, on_started, on_stopped, &three);
+    first =
+        cube_election_new (fixture.context, fixture.client, "kube-system", "test", "four", fixture.loop, on_started, on_stopped, &three);
     fixture_run (&fixture, 30 * G_USEC_PER_SEC);
     g_assert_cmpuint (three.started + two.started, ==, 2); /* one of them took over, three being silent */
     g_assert_true (cube_election_is_leader (first) != cube_election_is_leader (second));
@@ -234,7 +236,8 @@ test_recorder (void)
   g_assert_cmpstr (cube_view_string (cube_value_get (event, "involvedObject", "fieldPath")), ==, "spec.containers{web}");
   g_assert_cmpstr (cube_view_string (cube_value_get (event, "involvedObject", "uid")), ==, cube_object_uid (about));
   g_assert_true (g_str_has_prefix (cube_object_name (found->pdata[0]), "web."));
-  g_assert_cmpstr (cube_view_string (cube_value_get (event, "firstTimestamp")), !=, cube_view_string (cube_value_get (event, "lastTimestamp")));
+  g_assert_cmpstr (cube_view_string (cube_value_get (event, "firstTimestamp")), !=,
+                   cube_view_string (cube_value_get (event, "lastTimestamp")));
   cube_recorder_free (recorder);
   fixture_clear (&fixture);
 }
@@ -332,8 +335,9 @@ controller_stop (gpointer state, CubeControllerEnv *env)
 }
 
 static const CubeControllerWatch watches[] = { { "v1", "configmaps", NULL }, { NULL } };
-static const CubeControllerOps controller_ops
-  = { .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = controller_start, .stop = controller_stop };
+static const CubeControllerOps controller_ops = {
+  .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = controller_start, .stop = controller_stop
+};
 
 static void
 test_controllers (void)
@@ -366,7 +370,8 @@ test_controllers (void)
   g_assert_cmpuint (was_stopped, ==, 1);
   g_assert_true (cube_registry_drain (fixture.registry, "labeller-plugin", 0));
   cube_controllers_stop (controllers);
-  lease = cube_client_get (fixture.client, resource (&fixture, "coordination.k8s.io/v1", "leases"), "kube-system", "kube-controller-manager", NULL);
+  lease = cube_client_get (fixture.client, resource (&fixture, "coordination.k8s.io/v1", "leases"), "kube-system",
+                           "kube-controller-manager", NULL);
   {
     g_autoptr (CubeValue) value = cube_object_value (lease);
 

@@ -6,9 +6,9 @@ typedef struct {
   Fixture *fixture;
   CubeQueue *queue;
   GString *log;
-  gint64 answer;      /* of process */
-  guint fails;        /* so many times -1 first */
-  gboolean must_add;  /* process adds its own key once while running */
+  gint64 answer;     /* of process */
+  guint fails;       /* so many times -1 first */
+  gboolean must_add; /* process adds its own key once while running */
   gint running, worst, total;
   gint64 last_at, gap;
 } Test;

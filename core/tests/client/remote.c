@@ -27,7 +27,8 @@ server_start (void)
 
   g_assert_nonnull (binary);
   directory = g_dir_make_tmp ("cube-remote-XXXXXX", NULL);
-  g_free (run ((const char *const[]){ binary, "up", "--data-dir", directory, "--listen", "127.0.0.1:0", "--roles", "api", "--runtime", "sim", NULL }));
+  g_free (run ((const char *const[]){ binary, "up", "--data-dir", directory, "--listen", "127.0.0.1:0", "--roles", "api", "--runtime",
+                                      "sim", NULL }));
 }
 
 static void
@@ -98,7 +99,8 @@ test_reconnect (void)
   init (&fixture);
   cube_object_unref (create_config_map (&fixture, "a", "1"));
   cube_object_unref (create_config_map (&fixture, "b", "1"));
-  seen.informer = cube_informer_new (fixture.client, resource (&fixture, "v1", "configmaps"), "default", NULL, NULL, fixture.loop, on_changed, &seen);
+  seen.informer =
+      cube_informer_new (fixture.client, resource (&fixture, "v1", "configmaps"), "default", NULL, NULL, fixture.loop, on_changed, &seen);
   fixture_wait (&fixture, has_seen, &seen);
   kubeconfig = g_build_filename (directory, "admin.kubeconfig", NULL);
   config = cube_kubeconfig_read (kubeconfig, &error);
@@ -108,7 +110,8 @@ test_reconnect (void)
   none = cube_client_get (fixture.client, resource (&fixture, "v1", "configmaps"), "default", "a", &error);
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE);
   g_clear_error (&error);
-  g_free (run ((const char *const[]){ binary, "up", "--data-dir", directory, "--listen", listen, "--roles", "api", "--runtime", "sim", NULL }));
+  g_free (
+      run ((const char *const[]){ binary, "up", "--data-dir", directory, "--listen", listen, "--roles", "api", "--runtime", "sim", NULL }));
   cube_object_unref (create_config_map (&fixture, "c", "1"));
   seen.wanted = "+a +b +c ";
   fixture_wait (&fixture, has_seen, &seen);

@@ -87,7 +87,8 @@ static void
 test_update (Fixture *fixture)
 {
   const CubeResource *maps = resource (fixture, "v1", "configmaps");
-  g_autoptr (CubeObject) made = create_config_map (fixture, "map", "one"), second = NULL, stale = NULL, free_write = NULL, noop = NULL, wrong_uid = NULL;
+  g_autoptr (CubeObject) made = create_config_map (fixture, "map", "one"), second = NULL, stale = NULL, free_write = NULL, noop = NULL,
+                         wrong_uid = NULL;
   g_autoptr (CubeValue) value = cube_object_value (made), changed = NULL, blind = NULL, uid = NULL, current = NULL;
   g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (value));
   g_autoptr (GError) error = NULL;
@@ -100,8 +101,9 @@ test_update (Fixture *fixture)
   g_assert_cmpstr (cube_object_uid (second), ==, cube_object_uid (made));
 
   stale = cube_client_update (fixture->client, maps, NULL, "default", "map", changed, &error);
-  assert_error (error, CUBE_ERROR_CONFLICT,
-                "Operation cannot be fulfilled on configmaps \"map\": the object has been modified; please apply your changes to the latest version and try again");
+  assert_error (
+      error, CUBE_ERROR_CONFLICT,
+      "Operation cannot be fulfilled on configmaps \"map\": the object has been modified; please apply your changes to the latest version and try again");
 
   current = cube_object_value (second);
   noop = cube_client_update (fixture->client, maps, NULL, "default", "map", current, &error);
@@ -123,19 +125,22 @@ static void
 test_update_missing (Fixture *fixture)
 {
   g_autoptr (CubeValue) map = json ("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'none'}}");
-  g_autoptr (CubeValue) lease = json ("{'apiVersion':'coordination.k8s.io/v1','kind':'Lease','metadata':{'name':'new'},'spec':{'holderIdentity':'me'}}");
+  g_autoptr (CubeValue) lease =
+      json ("{'apiVersion':'coordination.k8s.io/v1','kind':'Lease','metadata':{'name':'new'},'spec':{'holderIdentity':'me'}}");
   g_autoptr (CubeValue) renamed = json ("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'other'}}");
   const CubeResource *maps = resource (fixture, "v1", "configmaps"), *leases = resource (fixture, "coordination.k8s.io/v1", "leases");
   g_autoptr (GError) error = NULL;
-  g_autoptr (CubeObject) none = cube_client_update (fixture->client, maps, NULL, "default", "none", map, &error), made = NULL, wrong = NULL, blind = NULL;
+  g_autoptr (CubeObject) none = cube_client_update (fixture->client, maps, NULL, "default", "none", map, &error), made = NULL, wrong = NULL,
+                         blind = NULL;
 
   assert_error (error, CUBE_ERROR_NOT_FOUND, "configmaps \"none\" not found");
   made = cube_client_update (fixture->client, leases, NULL, "default", "new", lease, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (cube_object_name (made), ==, "new");
   blind = cube_client_update (fixture->client, leases, NULL, "default", "new", lease, &error);
-  assert_error (error, CUBE_ERROR_INVALID,
-                "Lease.coordination.k8s.io \"new\" is invalid: metadata.resourceVersion: Invalid value: \"\": must be specified for an update");
+  assert_error (
+      error, CUBE_ERROR_INVALID,
+      "Lease.coordination.k8s.io \"new\" is invalid: metadata.resourceVersion: Invalid value: \"\": must be specified for an update");
   wrong = cube_client_update (fixture->client, maps, NULL, "default", "none", renamed, &error);
   assert_error (error, CUBE_ERROR_BAD_REQUEST, "the name of the object (other) does not match the name on the URL (none)");
 }
@@ -192,7 +197,8 @@ test_patch (Fixture *fixture)
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
       g_autoptr (CubeValue) patch = json ("%s", cases[i].patch);
-      g_autoptr (CubeObject) patched = cube_client_patch (fixture->client, maps, NULL, "default", "map", cases[i].type, patch, &error), same = NULL;
+      g_autoptr (CubeObject) patched = cube_client_patch (fixture->client, maps, NULL, "default", "map", cases[i].type, patch, &error),
+                             same = NULL;
 
       g_assert_no_error (error);
       g_assert_cmpstr (data_key (patched, buffer), ==, cases[i].result);
@@ -203,8 +209,10 @@ test_patch (Fixture *fixture)
       g_assert_cmpuint (cube_object_revision (same), ==, last);
     }
   {
-    g_autoptr (CubeValue) bad = json ("[{'op':'test','path':'/data/key','value':'no'}]"), stale = json ("{'metadata':{'resourceVersion':'1'},'data':{'key':'x'}}");
-    g_autoptr (CubeObject) none = cube_client_patch (fixture->client, maps, NULL, "default", "map", CUBE_PATCH_JSON, bad, &error), conflict = NULL;
+    g_autoptr (CubeValue) bad = json ("[{'op':'test','path':'/data/key','value':'no'}]"),
+                          stale = json ("{'metadata':{'resourceVersion':'1'},'data':{'key':'x'}}");
+    g_autoptr (CubeObject) none = cube_client_patch (fixture->client, maps, NULL, "default", "map", CUBE_PATCH_JSON, bad, &error),
+                           conflict = NULL;
 
     assert_error (error, CUBE_ERROR_INVALID, "the server rejected our request due to an error in our request");
     conflict = cube_client_patch (fixture->client, maps, NULL, "default", "map", CUBE_PATCH_MERGE, stale, &error);
@@ -275,7 +283,8 @@ test_delete (Fixture *fixture)
 
   g_assert_false (cube_client_delete (fixture->client, maps, "default", "map", "not-it", -1, CUBE_PROPAGATION_DEFAULT, &error));
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_CONFLICT);
-  g_assert_true (g_str_has_prefix (error->message, "Operation cannot be fulfilled on ConfigMap \"map\": the UID in the precondition (not-it) does not match "));
+  g_assert_true (g_str_has_prefix (
+      error->message, "Operation cannot be fulfilled on ConfigMap \"map\": the UID in the precondition (not-it) does not match "));
   g_clear_error (&error);
   request.verb = CUBE_VERB_DELETE;
   request.resource = maps;
@@ -293,7 +302,8 @@ static void
 test_finalizers (Fixture *fixture)
 {
   const CubeResource *maps = resource (fixture, "v1", "configmaps");
-  g_autoptr (CubeValue) value = json ("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'held','finalizers':['example.com/hold']}}");
+  g_autoptr (CubeValue) value =
+      json ("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'held','finalizers':['example.com/hold']}}");
   g_autoptr (CubeValue) release = json ("{'metadata':{'finalizers':null}}");
   g_autoptr (CubeObject) made = create (fixture, "v1", "configmaps", "default", value), pending = NULL, last = NULL, none = NULL;
   g_autoptr (GError) error = NULL;
@@ -315,7 +325,8 @@ test_finalizers (Fixture *fixture)
 static void
 bind (Fixture *fixture, const char *name, const char *node, GError **error)
 {
-  g_autoptr (CubeValue) binding = json ("{'apiVersion':'v1','kind':'Binding','metadata':{'name':'%s'},'target':{'kind':'Node','name':'%s'}}", name, node);
+  g_autoptr (CubeValue) binding =
+      json ("{'apiVersion':'v1','kind':'Binding','metadata':{'name':'%s'},'target':{'kind':'Node','name':'%s'}}", name, node);
   CubeRequest request = CUBE_REQUEST_INIT;
   g_autoptr (CubeResponse) response = NULL;
 
@@ -332,7 +343,8 @@ static void
 test_pod_life (Fixture *fixture)
 {
   const CubeResource *pods = resource (fixture, "v1", "pods");
-  g_autoptr (CubeObject) made = create_pod (fixture, "web", ""), other = create_pod (fixture, "other", ""), bound = NULL, dying = NULL, none = NULL;
+  g_autoptr (CubeObject) made = create_pod (fixture, "web", ""), other = create_pod (fixture, "other", ""), bound = NULL, dying = NULL,
+                         none = NULL;
   g_autoptr (CubeValue) value = NULL;
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) on_node = NULL;
@@ -343,7 +355,8 @@ test_pod_life (Fixture *fixture)
   value = cube_object_value (bound);
   g_assert_cmpstr (cube_view_string (cube_value_get (value, "spec", "nodeName")), ==, "node-1");
   bind (fixture, "web", "node-2", &error);
-  assert_error (error, CUBE_ERROR_CONFLICT, "Operation cannot be fulfilled on pods/binding \"web\": pod web is already assigned to node \"node-1\"");
+  assert_error (error, CUBE_ERROR_CONFLICT,
+                "Operation cannot be fulfilled on pods/binding \"web\": pod web is already assigned to node \"node-1\"");
   on_node = cube_client_list_pods_on (fixture->client, "node-1", &error);
   g_assert_no_error (error);
   g_assert_cmpuint (on_node->len, ==, 1);
@@ -367,7 +380,8 @@ static void
 test_list (Fixture *fixture)
 {
   const CubeResource *pods = resource (fixture, "v1", "pods");
-  g_autoptr (CubeSelector) web = cube_selector_parse_labels ("app in (web,db),tier!=back", NULL), bad_field = cube_selector_parse_fields ("spec.nope=1", NULL);
+  g_autoptr (CubeSelector) web = cube_selector_parse_labels ("app in (web,db),tier!=back", NULL),
+                           bad_field = cube_selector_parse_fields ("spec.nope=1", NULL);
   g_autoptr (CubeSelector) pending = cube_selector_parse_fields ("status.phase=Pending,metadata.name!=a", NULL);
   g_autoptr (GPtrArray) all = NULL, some = NULL;
   g_autoptr (GError) error = NULL;
@@ -483,7 +497,8 @@ test_list_revisions (Fixture *fixture)
   request.revision_match = CUBE_MATCH_EXACT;
   none = cube_client_execute (fixture->client, &request, &error);
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_INVALID);
-  g_assert_true (g_str_has_prefix (error->message, "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch"));
+  g_assert_true (
+      g_str_has_prefix (error->message, "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch"));
 }
 
 /* ---- watch ---- */
@@ -554,7 +569,8 @@ put_label (Fixture *fixture, const char *name, const char *value)
 {
   g_autoptr (CubeValue) patch = json ("{'metadata':{'labels':{'app':%s}}}", value);
   g_autoptr (GError) error = NULL;
-  g_autoptr (CubeObject) patched = cube_client_patch (fixture->client, resource (fixture, "v1", "pods"), NULL, "default", name, CUBE_PATCH_MERGE, patch, &error);
+  g_autoptr (CubeObject) patched =
+      cube_client_patch (fixture->client, resource (fixture, "v1", "pods"), NULL, "default", name, CUBE_PATCH_MERGE, patch, &error);
 
   g_assert_no_error (error);
 }
@@ -665,9 +681,11 @@ static void
 test_scale_status (Fixture *fixture)
 {
   const CubeResource *sets = resource (fixture, "apps/v1", "replicasets");
-  g_autoptr (CubeValue) set = json ("{'apiVersion':'apps/v1','kind':'ReplicaSet','metadata':{'name':'rs'},'spec':{'replicas':2,'selector':{'matchLabels':{'a':'b'}},"
-                                    "'template':{'metadata':{'labels':{'a':'b'}},'spec':{'containers':[{'name':'c','image':'i'}]}}}}");
-  g_autoptr (CubeValue) patch = json ("{'spec':{'replicas':5}}"), status = json ("{'status':{'replicas':3},'spec':{'replicas':9}}"), negative = json ("{'spec':{'replicas':-1}}");
+  g_autoptr (CubeValue) set = json (
+      "{'apiVersion':'apps/v1','kind':'ReplicaSet','metadata':{'name':'rs'},'spec':{'replicas':2,'selector':{'matchLabels':{'a':'b'}},"
+      "'template':{'metadata':{'labels':{'a':'b'}},'spec':{'containers':[{'name':'c','image':'i'}]}}}}");
+  g_autoptr (CubeValue) patch = json ("{'spec':{'replicas':5}}"), status = json ("{'status':{'replicas':3},'spec':{'replicas':9}}"),
+                        negative = json ("{'spec':{'replicas':-1}}");
   g_autoptr (CubeObject) made = create (fixture, "apps/v1", "replicasets", "default", set), after = NULL;
   g_autoptr (CubeResponse) scale = NULL, scaled = NULL, none = NULL;
   g_autoptr (CubeValue) value = NULL;
@@ -758,7 +776,8 @@ test_unknown_fields (Fixture *fixture)
   request.body = value;
   request.field_validation = CUBE_VALIDATION_STRICT;
   refused = cube_client_execute (fixture->client, &request, &error);
-  assert_error (error, CUBE_ERROR_BAD_REQUEST, "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"nope\"");
+  assert_error (error, CUBE_ERROR_BAD_REQUEST,
+                "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"nope\"");
   request.field_validation = CUBE_VALIDATION_DEFAULT;
   warned = execute (fixture, &request);
   g_assert_nonnull (warned->warnings);
@@ -770,9 +789,10 @@ static void
 test_owned (Fixture *fixture)
 {
   g_autoptr (CubeObject) owner = create_config_map (fixture, "owner", "x"), child = NULL;
-  g_autoptr (CubeValue) value = json ("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'child','ownerReferences':[{'apiVersion':'v1','kind':'ConfigMap',"
-                                      "'name':'owner','uid':'%s','controller':true}]}}",
-                                      cube_object_uid (owner));
+  g_autoptr (CubeValue) value =
+      json ("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'child','ownerReferences':[{'apiVersion':'v1','kind':'ConfigMap',"
+            "'name':'owner','uid':'%s','controller':true}]}}",
+            cube_object_uid (owner));
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) owned = NULL;
 
@@ -787,11 +807,13 @@ test_owned (Fixture *fixture)
 static void
 test_requester (Fixture *fixture)
 {
-  g_autoptr (CubeValue) csr = json ("{'apiVersion':'certificates.k8s.io/v1','kind':'CertificateSigningRequest','metadata':{'name':'csr'},'spec':{"
-                                    "'username':'somebody-else','groups':['system:masters-not'],'signerName':'example.com/signer','usages':['client auth'],"
-                                    "'request':'LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K'}}");
+  g_autoptr (CubeValue) csr =
+      json ("{'apiVersion':'certificates.k8s.io/v1','kind':'CertificateSigningRequest','metadata':{'name':'csr'},'spec':{"
+            "'username':'somebody-else','groups':['system:masters-not'],'signerName':'example.com/signer','usages':['client auth'],"
+            "'request':'LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K'}}");
   g_autoptr (GError) error = NULL;
-  g_autoptr (CubeObject) made = cube_client_create (fixture->client, resource (fixture, "certificates.k8s.io/v1", "certificatesigningrequests"), NULL, csr, &error);
+  g_autoptr (CubeObject) made =
+      cube_client_create (fixture->client, resource (fixture, "certificates.k8s.io/v1", "certificatesigningrequests"), NULL, csr, &error);
 
   if (made != NULL)
     {
@@ -824,7 +846,8 @@ test_modify (Fixture *fixture)
 
   for (guint i = 1; i <= 3; i++)
     {
-      g_autoptr (CubeObject) changed = cube_client_modify (fixture->client, resource (fixture, "v1", "configmaps"), NULL, "default", "map", count_up, NULL, &error);
+      g_autoptr (CubeObject) changed =
+          cube_client_modify (fixture->client, resource (fixture, "v1", "configmaps"), NULL, "default", "map", count_up, NULL, &error);
 
       g_assert_no_error (error);
       g_assert_cmpint (atoi (data_key (changed, buffer)), ==, (int) i);

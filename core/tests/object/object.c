@@ -5,10 +5,10 @@
 #include <string.h>
 
 static const char pod[] =
-  "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"web\",\"namespace\":\"default\",\"resourceVersion\":\"7\",\"uid\":\"u-1\","
-  "\"generation\":3,\"labels\":{\"b\":\"2\",\"a\":\"1\"},\"finalizers\":[\"x/y\"],\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\","
-  "\"name\":\"rs\",\"uid\":\"u-2\",\"controller\":true}],\"creationTimestamp\":\"2026-01-02T03:04:05Z\"},"
-  "\"spec\":{\"template\":{\"metadata\":{\"name\":\"inner\"}}}}";
+    "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"web\",\"namespace\":\"default\",\"resourceVersion\":\"7\",\"uid\":\"u-1\","
+    "\"generation\":3,\"labels\":{\"b\":\"2\",\"a\":\"1\"},\"finalizers\":[\"x/y\"],\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\","
+    "\"name\":\"rs\",\"uid\":\"u-2\",\"controller\":true}],\"creationTimestamp\":\"2026-01-02T03:04:05Z\"},"
+    "\"spec\":{\"template\":{\"metadata\":{\"name\":\"inner\"}}}}";
 
 static CubeObject *
 make (const char *text, guint64 revision)
@@ -80,13 +80,19 @@ test_splice (void)
 static void
 test_malformed (void)
 {
-  static const char *const bad[] = { "[]", "{}", "{\"apiVersion\":\"v1\",\"kind\":\"Pod\"}", "{\"apiVersion\":\"v1\",\"kind\":1,\"metadata\":{\"name\":\"x\"}}",
-                                     "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"\"}}", "{\"metadata\":{", "" };
-  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
-    g_autoptr (GError) error = NULL;
-    g_assert_null (cube_object_new_from_json (bad[i], strlen (bad[i]), 1, &error));
-    g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
-  }
+  static const char *const bad[] = { "[]",
+                                     "{}",
+                                     "{\"apiVersion\":\"v1\",\"kind\":\"Pod\"}",
+                                     "{\"apiVersion\":\"v1\",\"kind\":1,\"metadata\":{\"name\":\"x\"}}",
+                                     "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"\"}}",
+                                     "{\"metadata\":{",
+                                     "" };
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_assert_null (cube_object_new_from_json (bad[i], strlen (bad[i]), 1, &error));
+      g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
+    }
 }
 
 static void
@@ -95,28 +101,40 @@ test_labels (void)
   static const struct {
     const char *text;
     gboolean matches;
-  } cases[] = { { "a=1", TRUE },          { "a==1,b!=3", TRUE }, { "a in (0,1)", TRUE }, { "a notin (1)", FALSE }, { "a", TRUE }, { "!a", FALSE }, { "!c", TRUE },
-                { "c!=1", TRUE },         { "b>1", TRUE },       { "b<2", FALSE },       { "", TRUE },             { "c notin (x)", TRUE },
+  } cases[] = { { "a=1", TRUE },
+                { "a==1,b!=3", TRUE },
+                { "a in (0,1)", TRUE },
+                { "a notin (1)", FALSE },
+                { "a", TRUE },
+                { "!a", FALSE },
+                { "!c", TRUE },
+                { "c!=1", TRUE },
+                { "b>1", TRUE },
+                { "b<2", FALSE },
+                { "", TRUE },
+                { "c notin (x)", TRUE },
                 { " a = 1 , b in ( 2 ) ", TRUE } };
   g_autoptr (CubeObject) object = make (pod, 1);
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GError) error = NULL;
-    g_autoptr (CubeSelector) selector = cube_selector_parse_labels (cases[i].text, &error);
-    g_assert_no_error (error);
-    if (cube_selector_matches_object (selector, object) != cases[i].matches)
-      g_error ("%s", cases[i].text);
-    g_autofree char *text = cube_selector_to_string (selector);
-    g_autoptr (CubeSelector) again = cube_selector_parse_labels (text, &error);
-    g_assert_no_error (error);
-    g_assert_cmpint (cube_selector_matches_object (again, object), ==, cases[i].matches);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (CubeSelector) selector = cube_selector_parse_labels (cases[i].text, &error);
+      g_assert_no_error (error);
+      if (cube_selector_matches_object (selector, object) != cases[i].matches)
+        g_error ("%s", cases[i].text);
+      g_autofree char *text = cube_selector_to_string (selector);
+      g_autoptr (CubeSelector) again = cube_selector_parse_labels (text, &error);
+      g_assert_no_error (error);
+      g_assert_cmpint (cube_selector_matches_object (again, object), ==, cases[i].matches);
+    }
   static const char *const bad[] = { "a=1,", "=1", "a in 1", "a in (1", "a b", "a=b=c", "a>x", "-a=1", "a=!" };
-  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
-    g_autoptr (GError) error = NULL;
-    if (cube_selector_parse_labels (bad[i], &error) != NULL)
-      g_error ("accepted: %s", bad[i]);
-    g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      if (cube_selector_parse_labels (bad[i], &error) != NULL)
+        g_error ("accepted: %s", bad[i]);
+      g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
+    }
 }
 
 static const char *
@@ -143,8 +161,8 @@ test_views (void)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (CubeValue) value = cube_value_from_json (
-    "{\"matchLabels\":{\"a\":\"1\"},\"matchExpressions\":[{\"key\":\"b\",\"operator\":\"NotIn\",\"values\":[\"3\"]},{\"key\":\"z\",\"operator\":\"DoesNotExist\"}]}", -1,
-    NULL, &error);
+      "{\"matchLabels\":{\"a\":\"1\"},\"matchExpressions\":[{\"key\":\"b\",\"operator\":\"NotIn\",\"values\":[\"3\"]},{\"key\":\"z\",\"operator\":\"DoesNotExist\"}]}",
+      -1, NULL, &error);
   g_autoptr (CubeSelector) selector = cube_selector_from_view (cube_value_root (value), &error);
   g_assert_no_error (error);
   g_autoptr (CubeObject) object = make (pod, 1);

@@ -38,26 +38,28 @@ test_quantities (void)
     { "9999999999999999999999999999999999999e1", "99999999999999999999999999999999999990", G_MAXINT64, G_MAXINT64 },
     { "-9999999999999999999999999999999999999e17", "-999999999999999999999999999999999999900e15", G_MININT64, G_MININT64 },
   };
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GError) error = NULL;
-    CubeQuantity quantity;
-    char text[64];
-    cube_quantity_parse (cases[i].text, &quantity, &error);
-    g_assert_no_error (error);
-    cube_quantity_format (&quantity, text);
-    g_test_message ("%s", cases[i].text);
-    g_assert_cmpstr (text, ==, cases[i].canonical);
-    g_assert_cmpint (cube_quantity_value (&quantity), ==, cases[i].value);
-    g_assert_cmpint (cube_quantity_millis (&quantity), ==, cases[i].millis);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      CubeQuantity quantity;
+      char text[64];
+      cube_quantity_parse (cases[i].text, &quantity, &error);
+      g_assert_no_error (error);
+      cube_quantity_format (&quantity, text);
+      g_test_message ("%s", cases[i].text);
+      g_assert_cmpstr (text, ==, cases[i].canonical);
+      g_assert_cmpint (cube_quantity_value (&quantity), ==, cases[i].value);
+      g_assert_cmpint (cube_quantity_millis (&quantity), ==, cases[i].millis);
+    }
   static const char *const bad[] = { "", "x", "1x", "1 ", " 1", "1.2.3", "1mm", "1KI", "e3", "1e", "1e1.5", "--1", "1ki", ".", "1Ki2" };
-  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
-    g_autoptr (GError) error = NULL;
-    CubeQuantity quantity;
-    if (cube_quantity_parse (bad[i], &quantity, &error))
-      g_error ("accepted: %s", bad[i]);
-    g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      CubeQuantity quantity;
+      if (cube_quantity_parse (bad[i], &quantity, &error))
+        g_error ("accepted: %s", bad[i]);
+      g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
+    }
 }
 
 static void
@@ -101,11 +103,12 @@ test_durations (void)
   static const char *const same[] = { "1h2m3.5s", "1.5ms", "0s", "-2m0s", "100ns", "1.000000001s", "2562047h47m16.854775807s" };
   gint64 ns;
   char text[40];
-  for (guint i = 0; i < G_N_ELEMENTS (same); i++) {
-    g_assert_true (cube_duration_parse (same[i], &ns));
-    cube_duration_format (ns, text);
-    g_assert_cmpstr (text, ==, same[i]);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (same); i++)
+    {
+      g_assert_true (cube_duration_parse (same[i], &ns));
+      cube_duration_format (ns, text);
+      g_assert_cmpstr (text, ==, same[i]);
+    }
   g_assert_true (cube_duration_parse ("1.5h", &ns));
   g_assert_cmpint (ns, ==, G_GINT64_CONSTANT (5400000000000));
   g_assert_false (cube_duration_parse ("1", &ns));

@@ -14,7 +14,8 @@ parse (const char *text)
 static void
 test_read (void)
 {
-  g_autoptr (CubeValue) value = parse ("{\"a\":{\"b\":[1,2.5,\"x\\u0000y\",true,null,-9223372036854775808,9007199254740993]},\"a2\":\"\",\"d\":1,\"d\":2}");
+  g_autoptr (CubeValue) value =
+      parse ("{\"a\":{\"b\":[1,2.5,\"x\\u0000y\",true,null,-9223372036854775808,9007199254740993]},\"a2\":\"\",\"d\":1,\"d\":2}");
   g_assert_cmpint (cube_view_get_int (cube_value_root (value), 0, "d"), ==, 2);
   CubeView array = cube_value_get (value, "a", "b");
   g_assert_cmpuint (cube_view_length (array), ==, 7);
@@ -58,15 +59,18 @@ test_errors (void)
 static void
 test_numbers (void)
 {
-  static const char *const same[] = { "0", "-1", "1.5", "1e+21", "1e-7", "0.000001", "123456.789", "9223372036854775807", "0.1", "1.7976931348623157e+308", "5e-324" };
-  for (guint i = 0; i < G_N_ELEMENTS (same); i++) {
-    g_autoptr (CubeValue) value = parse (same[i]);
-    g_autofree char *json = cube_view_to_json (cube_value_root (value), NULL);
-    g_autoptr (CubeValue) again = parse (json);
-    g_assert_true (cube_view_equal (cube_value_root (value), cube_value_root (again)));
-    if (i < G_N_ELEMENTS (same) - 1)
-      g_assert_cmpstr (json, ==, same[i]);
-  }
+  static const char *const same[] = {
+    "0", "-1", "1.5", "1e+21", "1e-7", "0.000001", "123456.789", "9223372036854775807", "0.1", "1.7976931348623157e+308", "5e-324"
+  };
+  for (guint i = 0; i < G_N_ELEMENTS (same); i++)
+    {
+      g_autoptr (CubeValue) value = parse (same[i]);
+      g_autofree char *json = cube_view_to_json (cube_value_root (value), NULL);
+      g_autoptr (CubeValue) again = parse (json);
+      g_assert_true (cube_view_equal (cube_value_root (value), cube_value_root (again)));
+      if (i < G_N_ELEMENTS (same) - 1)
+        g_assert_cmpstr (json, ==, same[i]);
+    }
   g_autoptr (CubeValue) large = parse ("[18446744073709551615,123456789012345678901234567890,9223372036854775808]");
   CubeIter iter;
   CubeView v;
@@ -105,25 +109,30 @@ test_builder (void)
 static void
 test_yaml (void)
 {
-  static const char text[] = "a: yes\nb: 0x10\nc: 010\nd: '1'\ne: [1, two, ~]\non: x\nf: |\n  l1\n  l2\ng: 1e3\nh: 2024-01-01\n---\n# nothing\n---\n- x: 1\n  y: {}\n";
+  static const char text[] =
+      "a: yes\nb: 0x10\nc: 010\nd: '1'\ne: [1, two, ~]\non: x\nf: |\n  l1\n  l2\ng: 1e3\nh: 2024-01-01\n---\n# nothing\n---\n- x: 1\n  y: {}\n";
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) documents = cube_values_from_yaml (text, -1, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (documents->len, ==, 2);
   g_autofree char *json = cube_view_to_json (cube_value_root (documents->pdata[0]), NULL);
-  g_assert_cmpstr (json, ==,
-                   "{\"a\":true,\"b\":16,\"c\":8,\"d\":\"1\",\"e\":[1,\"two\",null],\"true\":\"x\",\"f\":\"l1\\nl2\\n\",\"g\":1000,\"h\":\"2024-01-01\"}");
+  g_assert_cmpstr (
+      json, ==,
+      "{\"a\":true,\"b\":16,\"c\":8,\"d\":\"1\",\"e\":[1,\"two\",null],\"true\":\"x\",\"f\":\"l1\\nl2\\n\",\"g\":1000,\"h\":\"2024-01-01\"}");
   g_autofree char *yaml = cube_view_to_yaml (cube_value_root (documents->pdata[0]), NULL);
   g_autoptr (GPtrArray) again = cube_values_from_yaml (yaml, -1, NULL, &error);
   g_assert_no_error (error);
   g_assert_true (cube_view_equal (cube_value_root (again->pdata[0]), cube_value_root (documents->pdata[0])));
-  static const char *const bad[] = { "a: &x 1\nb: *x\n", "a: !!binary aGk=\n", "<<: {a: 1}\n", "a: [", "? [a]\n: 1\n", "a: .inf\n", "\tx: 1" };
-  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
-    g_autoptr (GError) problem = NULL;
-    g_assert_null (cube_values_from_yaml (bad[i], -1, NULL, &problem));
-    g_assert_error (problem, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
-    g_assert_nonnull (strstr (problem->message, "line "));
-  }
+  static const char *const bad[] = {
+    "a: &x 1\nb: *x\n", "a: !!binary aGk=\n", "<<: {a: 1}\n", "a: [", "? [a]\n: 1\n", "a: .inf\n", "\tx: 1"
+  };
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) problem = NULL;
+      g_assert_null (cube_values_from_yaml (bad[i], -1, NULL, &problem));
+      g_assert_error (problem, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
+      g_assert_nonnull (strstr (problem->message, "line "));
+    }
 }
 
 static void
@@ -153,9 +162,10 @@ static void
 test_json_patch (void)
 {
   g_autoptr (CubeValue) target = parse ("{\"a\":[1,2],\"b\":{\"c\":1}}");
-  g_autoptr (CubeValue) patch = parse ("[{\"op\":\"add\",\"path\":\"/a/-\",\"value\":3},{\"op\":\"move\",\"from\":\"/b/c\",\"path\":\"/d\"},"
-                                       "{\"op\":\"test\",\"path\":\"/d\",\"value\":1},{\"op\":\"replace\",\"path\":\"/a/0\",\"value\":{\"x/y\":0}},"
-                                       "{\"op\":\"copy\",\"from\":\"/a/0\",\"path\":\"/b/z\"},{\"op\":\"remove\",\"path\":\"/a/0/x~1y\"}]");
+  g_autoptr (CubeValue) patch =
+      parse ("[{\"op\":\"add\",\"path\":\"/a/-\",\"value\":3},{\"op\":\"move\",\"from\":\"/b/c\",\"path\":\"/d\"},"
+             "{\"op\":\"test\",\"path\":\"/d\",\"value\":1},{\"op\":\"replace\",\"path\":\"/a/0\",\"value\":{\"x/y\":0}},"
+             "{\"op\":\"copy\",\"from\":\"/a/0\",\"path\":\"/b/z\"},{\"op\":\"remove\",\"path\":\"/a/0/x~1y\"}]");
   g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (target));
   g_autoptr (GError) error = NULL;
   g_assert_true (cube_patch_json (builder, cube_value_root (patch), 0, 0, &error));
@@ -173,10 +183,11 @@ test_status (void)
   g_autoptr (GError) copy = g_error_copy (error);
   g_autoptr (CubeValue) status = cube_error_to_status (copy);
   g_autofree char *json = cube_view_to_json (cube_value_root (status), NULL);
-  g_assert_cmpstr (json, ==,
-                   "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"deployments.apps \\\"x\\\" not found\","
-                   "\"reason\":\"NotFound\",\"details\":{\"name\":\"x\",\"group\":\"apps\",\"kind\":\"deployments\",\"causes\":[{\"reason\":"
-                   "\"FieldValueInvalid\",\"message\":\"bad 7\",\"field\":\"spec.x\"}]},\"code\":404}");
+  g_assert_cmpstr (
+      json, ==,
+      "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"deployments.apps \\\"x\\\" not found\","
+      "\"reason\":\"NotFound\",\"details\":{\"name\":\"x\",\"group\":\"apps\",\"kind\":\"deployments\",\"causes\":[{\"reason\":"
+      "\"FieldValueInvalid\",\"message\":\"bad 7\",\"field\":\"spec.x\"}]},\"code\":404}");
   g_autoptr (GError) back = cube_error_from_status (status, 404);
   g_assert_error (back, CUBE_ERROR, CUBE_ERROR_NOT_FOUND);
   g_assert_cmpstr (cube_error_get_details (back)->name, ==, "x");

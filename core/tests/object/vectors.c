@@ -37,19 +37,20 @@ test_json_suite (void)
   g_assert_no_error (error);
   CubeParseLimits limits = { .max_depth = 10000 };
   guint n = 0;
-  while ((name = g_dir_read_name (dir)) != NULL) {
-    g_autofree char *file = g_build_filename (path, name, NULL);
-    g_autofree char *data = NULL;
-    g_autoptr (GError) problem = NULL;
-    gsize length;
-    if (!g_str_has_suffix (name, ".json") || !g_file_get_contents (file, &data, &length, NULL))
-      continue;
-    g_autoptr (CubeValue) value = cube_value_from_json (data, (gssize) length, &limits, &problem);
-    g_assert_true ((value == NULL) == (problem != NULL));
-    if ((*name == 'y' && value == NULL) || (*name == 'n' && value != NULL) || scans (data, length) != (value != NULL))
-      g_error ("%s: %s", name, problem != NULL ? problem->message : "accepted");
-    n++;
-  }
+  while ((name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *file = g_build_filename (path, name, NULL);
+      g_autofree char *data = NULL;
+      g_autoptr (GError) problem = NULL;
+      gsize length;
+      if (!g_str_has_suffix (name, ".json") || !g_file_get_contents (file, &data, &length, NULL))
+        continue;
+      g_autoptr (CubeValue) value = cube_value_from_json (data, (gssize) length, &limits, &problem);
+      g_assert_true ((value == NULL) == (problem != NULL));
+      if ((*name == 'y' && value == NULL) || (*name == 'n' && value != NULL) || scans (data, length) != (value != NULL))
+        g_error ("%s: %s", name, problem != NULL ? problem->message : "accepted");
+      n++;
+    }
   g_test_message ("%u files", n);
   g_assert_cmpuint (n, >, 300);
 }
@@ -65,11 +66,12 @@ run_patch_case (CubeView test)
     return;
   gboolean is_fine = cube_patch_json (builder, patch, 0, 0, &error);
   g_assert_true (is_fine == (error == NULL));
-  if (cube_view_exists (cube_view_member (test, "error"))) {
-    if (is_fine)
-      g_error ("accepted: %s", text);
-    return;
-  }
+  if (cube_view_exists (cube_view_member (test, "error")))
+    {
+      if (is_fine)
+        g_error ("accepted: %s", text);
+      return;
+    }
   if (!is_fine)
     g_error ("%s: %s", text, error->message);
   g_autoptr (CubeValue) result = cube_builder_end (builder);
@@ -83,55 +85,131 @@ test_patch_suite (void)
   static const char *const names[] = { "tests.json", "spec_tests.json" };
   const char *root = vectors ();
   guint n = 0;
-  for (guint i = 0; root != NULL && i < G_N_ELEMENTS (names); i++) {
-    g_autofree char *file = g_build_filename (root, "json-patch", names[i], NULL);
-    g_autofree char *data = NULL;
-    gsize length;
-    g_autoptr (GError) error = NULL;
-    if (!g_file_get_contents (file, &data, &length, &error))
+  for (guint i = 0; root != NULL && i < G_N_ELEMENTS (names); i++)
+    {
+      g_autofree char *file = g_build_filename (root, "json-patch", names[i], NULL);
+      g_autofree char *data = NULL;
+      gsize length;
+      g_autoptr (GError) error = NULL;
+      if (!g_file_get_contents (file, &data, &length, &error))
+        g_assert_no_error (error);
+      g_autoptr (CubeValue) tests = cube_value_from_json (data, (gssize) length, NULL, &error);
       g_assert_no_error (error);
-    g_autoptr (CubeValue) tests = cube_value_from_json (data, (gssize) length, NULL, &error);
-    g_assert_no_error (error);
-    CubeIter iter;
-    CubeView test;
-    for (cube_iter_init (&iter, cube_value_root (tests)); cube_iter_next (&iter, NULL, &test); n++)
-      run_patch_case (test);
-  }
+      CubeIter iter;
+      CubeView test;
+      for (cube_iter_init (&iter, cube_value_root (tests)); cube_iter_next (&iter, NULL, &test); n++)
+        run_patch_case (test);
+    }
   if (root != NULL)
     g_assert_cmpuint (n, >, 50);
 }
 
 static const char *const accepted[] = {
-  "[]", "{}", "0", "-0", "-0.0e-0", "1E+2", "\"\"", "\" \\u0000 \\ud83d\\ude00 \\/\"", " [ 1 , [ ] , { } ] ", "{\"\":{\"\":null}}", "true", "[1e-400]",
-  "\t{\"a\"\n:\r1}", "[\"\xf0\x9f\x98\x80\x7f\"]", "{\"a\":1,\"a\":2}", "[123456789012345678901234567890]", "[18446744073709551616]", "[-9223372036854775809]",
+  "[]",
+  "{}",
+  "0",
+  "-0",
+  "-0.0e-0",
+  "1E+2",
+  "\"\"",
+  "\" \\u0000 \\ud83d\\ude00 \\/\"",
+  " [ 1 , [ ] , { } ] ",
+  "{\"\":{\"\":null}}",
+  "true",
+  "[1e-400]",
+  "\t{\"a\"\n:\r1}",
+  "[\"\xf0\x9f\x98\x80\x7f\"]",
+  "{\"a\":1,\"a\":2}",
+  "[123456789012345678901234567890]",
+  "[18446744073709551616]",
+  "[-9223372036854775809]",
 };
 static const char *const refused[] = {
-  "", " ", "[", "]", "{", "}", "[1,]", "[,1]", "{,}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{1:1}", "{a:1}", "01", "-", "-01", "1.", ".1", "1e", "1e+", "+1", "0x1",
-  "tru", "TRUE", "nul", "NaN", "Infinity", "\"", "\"\\\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\n\"", "\"\x01\"", "'a'",
-  "[1]2", "[1] x", "{} {}", "1 2", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe2\x82\"", "\xef\xbb\xbf{}", "/**/1", "[1e400]", "[-1e400]",
-  "[\"a\" \"b\"]", "[1 2]", "{\"a\":1 \"b\":2}", "{\"a\" 1}", "[}", "{]", "[1}", "{\"a\":1]", "\\u0031", "[\"\t\"]",
+  "",
+  " ",
+  "[",
+  "]",
+  "{",
+  "}",
+  "[1,]",
+  "[,1]",
+  "{,}",
+  "{\"a\"}",
+  "{\"a\":}",
+  "{\"a\":1,}",
+  "{1:1}",
+  "{a:1}",
+  "01",
+  "-",
+  "-01",
+  "1.",
+  ".1",
+  "1e",
+  "1e+",
+  "+1",
+  "0x1",
+  "tru",
+  "TRUE",
+  "nul",
+  "NaN",
+  "Infinity",
+  "\"",
+  "\"\\\"",
+  "\"\\x\"",
+  "\"\\u12\"",
+  "\"\\ud800\"",
+  "\"\\udc00\"",
+  "\"\\ud800\\u0041\"",
+  "\"\n\"",
+  "\"\x01\"",
+  "'a'",
+  "[1]2",
+  "[1] x",
+  "{} {}",
+  "1 2",
+  "\"\xff\"",
+  "\"\xc0\x80\"",
+  "\"\xed\xa0\x80\"",
+  "\"\xf4\x90\x80\x80\"",
+  "\"\xe2\x82\"",
+  "\xef\xbb\xbf{}",
+  "/**/1",
+  "[1e400]",
+  "[-1e400]",
+  "[\"a\" \"b\"]",
+  "[1 2]",
+  "{\"a\":1 \"b\":2}",
+  "{\"a\" 1}",
+  "[}",
+  "{]",
+  "[1}",
+  "{\"a\":1]",
+  "\\u0031",
+  "[\"\t\"]",
 };
 
 static void
 test_own (void)
 {
-  for (guint i = 0; i < G_N_ELEMENTS (accepted); i++) {
-    g_autoptr (GError) error = NULL;
-    g_autoptr (CubeValue) value = cube_value_from_json (accepted[i], -1, NULL, &error);
-    if (value == NULL || !scans (accepted[i], strlen (accepted[i])))
-      g_error ("refused %s", accepted[i]);
-    g_autofree char *json = cube_view_to_json (cube_value_root (value), NULL);
-    g_autoptr (CubeValue) again = cube_value_from_json (json, -1, NULL, &error);
-    g_assert_no_error (error);
-    g_assert_true (cube_view_equal (cube_value_root (value), cube_value_root (again)));
-  }
-  for (guint i = 0; i < G_N_ELEMENTS (refused); i++) {
-    g_autoptr (GError) error = NULL;
-    g_autoptr (CubeValue) value = cube_value_from_json (refused[i], -1, NULL, &error);
-    if (value != NULL || scans (refused[i], strlen (refused[i])))
-      g_error ("accepted %s", refused[i]);
-    g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (accepted); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (CubeValue) value = cube_value_from_json (accepted[i], -1, NULL, &error);
+      if (value == NULL || !scans (accepted[i], strlen (accepted[i])))
+        g_error ("refused %s", accepted[i]);
+      g_autofree char *json = cube_view_to_json (cube_value_root (value), NULL);
+      g_autoptr (CubeValue) again = cube_value_from_json (json, -1, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_true (cube_view_equal (cube_value_root (value), cube_value_root (again)));
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (refused); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (CubeValue) value = cube_value_from_json (refused[i], -1, NULL, &error);
+      if (value != NULL || scans (refused[i], strlen (refused[i])))
+        g_error ("accepted %s", refused[i]);
+      g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
+    }
 }
 
 /* Every prefix of a document is refused, with an offset inside it; no byte beyond the length is read. */
@@ -139,12 +217,13 @@ static void
 test_prefixes (void)
 {
   static const char text[] = "{\"a\":[1.5e3,\"x\\u00e9\\n\",true,null],\"b\":{\"c\":-12}}";
-  for (gsize length = 0; length < sizeof text - 1; length++) {
-    g_autofree char *exact = g_memdup2 (text, length);
-    g_autoptr (GError) error = NULL;
-    g_assert_null (cube_value_from_json (exact != NULL ? exact : "", (gssize) length, NULL, &error));
-    g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
-  }
+  for (gsize length = 0; length < sizeof text - 1; length++)
+    {
+      g_autofree char *exact = g_memdup2 (text, length);
+      g_autoptr (GError) error = NULL;
+      g_assert_null (cube_value_from_json (exact != NULL ? exact : "", (gssize) length, NULL, &error));
+      g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
+    }
 }
 
 static char *
@@ -163,25 +242,28 @@ test_depth (void)
   static const struct {
     guint depth, limit;
     gboolean is_fine;
-  } cases[] = { { 128, 0, TRUE }, { 129, 0, FALSE }, { 1000, 1000, TRUE }, { 10000, 10000, TRUE }, { 10001, G_MAXUINT, FALSE }, { 1000000, G_MAXUINT, FALSE } };
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autofree char *text = nested (cases[i].depth);
-    g_autoptr (GError) error = NULL;
-    CubeParseLimits limits = { .max_depth = cases[i].limit };
-    g_autoptr (CubeValue) value = cube_value_from_json (text, -1, &limits, &error);
-    g_assert_true ((value != NULL) == cases[i].is_fine);
-    if (value == NULL) {
-      g_assert_nonnull (strstr (error->message, "nested too deeply"));
-      continue;
+  } cases[] = { { 128, 0, TRUE },       { 129, 0, FALSE },           { 1000, 1000, TRUE },
+                { 10000, 10000, TRUE }, { 10001, G_MAXUINT, FALSE }, { 1000000, G_MAXUINT, FALSE } };
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *text = nested (cases[i].depth);
+      g_autoptr (GError) error = NULL;
+      CubeParseLimits limits = { .max_depth = cases[i].limit };
+      g_autoptr (CubeValue) value = cube_value_from_json (text, -1, &limits, &error);
+      g_assert_true ((value != NULL) == cases[i].is_fine);
+      if (value == NULL)
+        {
+          g_assert_nonnull (strstr (error->message, "nested too deeply"));
+          continue;
+        }
+      g_autofree char *json = cube_view_to_json (cube_value_root (value), NULL);
+      g_assert_cmpstr (json, ==, text);
+      g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (value));
+      for (CubeMut *node = cube_builder_root (builder); node != NULL; node = cube_mut_element (node, 0))
+        continue;
+      g_autoptr (CubeValue) packed = cube_builder_end (builder);
+      g_assert_true (cube_view_equal (cube_value_root (value), cube_value_root (packed)));
     }
-    g_autofree char *json = cube_view_to_json (cube_value_root (value), NULL);
-    g_assert_cmpstr (json, ==, text);
-    g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (value));
-    for (CubeMut *node = cube_builder_root (builder); node != NULL; node = cube_mut_element (node, 0))
-      continue;
-    g_autoptr (CubeValue) packed = cube_builder_end (builder);
-    g_assert_true (cube_view_equal (cube_value_root (value), cube_value_root (packed)));
-  }
 }
 
 static void
@@ -205,10 +287,11 @@ test_large (void)
   const gsize size = 100 * 1000 * 1000;
   CubeParseLimits limits = { .max_bytes = 200 * 1000 * 1000, .max_nodes = 100 * 1000 * 1000 };
   g_autoptr (GError) error = NULL;
-  if (!g_test_slow ()) {
-    g_test_skip ("slow");
-    return;
-  }
+  if (!g_test_slow ())
+    {
+      g_test_skip ("slow");
+      return;
+    }
   g_autofree char *text = g_malloc (size + 1);
   memset (text, 'x', size);
   text[0] = text[size - 1] = '"';
@@ -262,7 +345,9 @@ test_yaml_bombs (void)
   expect_yaml_error (many->str, many->len, &(CubeParseLimits){ .max_nodes = 1000 });
   expect_yaml_error (many->str, many->len, &(CubeParseLimits){ .max_bytes = 100 });
   expect_yaml_error ("a: \xff\n", 5, NULL);
-  expect_yaml_error ("\xff\xfe" "a\0:\0 \0b\0", 10, NULL);
+  expect_yaml_error ("\xff\xfe"
+                     "a\0:\0 \0b\0",
+                     10, NULL);
   expect_yaml_error ("a: b\0c", 6, NULL);
   expect_yaml_error ("!<tag:example.com,2000:x> a", 27, NULL);
   expect_yaml_error ("null: 1", 7, NULL);
@@ -272,10 +357,11 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  if (g_getenv ("CUBE_VECTORS") != NULL) { /* data of others that may be here or not; ours run in any case */
-    g_test_add_func ("/vectors/json-suite", test_json_suite);
-    g_test_add_func ("/vectors/patch-suite", test_patch_suite);
-  }
+  if (g_getenv ("CUBE_VECTORS") != NULL)
+    { /* data of others that may be here or not; ours run in any case */
+      g_test_add_func ("/vectors/json-suite", test_json_suite);
+      g_test_add_func ("/vectors/patch-suite", test_patch_suite);
+    }
   g_test_add_func ("/vectors/own", test_own);
   g_test_add_func ("/vectors/prefixes", test_prefixes);
   g_test_add_func ("/vectors/depth", test_depth);

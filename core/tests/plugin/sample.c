@@ -53,15 +53,27 @@ gboolean (*sample_load) (CubeContext *, gpointer *, GError **) = load;
 #elif defined(SAMPLE_MAJOR)
 CUBE_EXPORT extern const CubePluginDescriptor cube_plugin_descriptor;
 const CubePluginDescriptor cube_plugin_descriptor = {
-  .struct_size = sizeof (CubePluginDescriptor), .abi_major = SAMPLE_MAJOR, .abi_minor = 0, .name = "sample", .version = "1", .impls = impls, .load = load,
+  .struct_size = sizeof (CubePluginDescriptor),
+  .abi_major = SAMPLE_MAJOR,
+  .abi_minor = 0,
+  .name = "sample",
+  .version = "1",
+  .impls = impls,
+  .load = load,
 };
 #elif defined(SAMPLE_OLD_MINOR)
 /* As a plugin of an earlier minor: its descriptor ends before config_schema. */
 CUBE_EXPORT extern const CubePluginDescriptor cube_plugin_descriptor;
 const CubePluginDescriptor cube_plugin_descriptor = {
-  .struct_size = G_STRUCT_OFFSET (CubePluginDescriptor, config_schema), .abi_major = CUBE_ABI_MAJOR, .abi_minor = 0, .name = "sample", .version = "1", .impls = impls, .load = load,
+  .struct_size = G_STRUCT_OFFSET (CubePluginDescriptor, config_schema),
+  .abi_major = CUBE_ABI_MAJOR,
+  .abi_minor = 0,
+  .name = "sample",
+  .version = "1",
+  .impls = impls,
+  .load = load,
 };
 #else
-CUBE_PLUGIN_DEFINE (.name = SAMPLE_NAME, .version = SAMPLE_VERSION, .description = "a test", .license = "Apache-2.0", .impls = impls, .load = load,
-                    .config_schema = "colour string red\nsize int 1");
+CUBE_PLUGIN_DEFINE (.name = SAMPLE_NAME, .version = SAMPLE_VERSION, .description = "a test", .license = "Apache-2.0", .impls = impls,
+                    .load = load, .config_schema = "colour string red\nsize int 1");
 #endif

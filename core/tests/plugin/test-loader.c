@@ -108,8 +108,11 @@ static void
 test_refusals (Fixture *fixture, gconstpointer unused)
 {
   static const char *const table[][2] = {
-    { "no-symbol", "has no symbol cube_plugin_descriptor" }, { "major", "was built for plugin ABI 9.0; this cube speaks 1.x" }, { "load-fails", "no such device" },
-    { "unknown-interface", "offers the interface cube.oracle.Oracle" }, { "small-ops", "are mandatory" },
+    { "no-symbol", "has no symbol cube_plugin_descriptor" },
+    { "major", "was built for plugin ABI 9.0; this cube speaks 1.x" },
+    { "load-fails", "no such device" },
+    { "unknown-interface", "offers the interface cube.oracle.Oracle" },
+    { "small-ops", "are mandatory" },
   };
   for (guint i = 0; i < G_N_ELEMENTS (table); i++)
     {
@@ -117,7 +120,8 @@ test_refusals (Fixture *fixture, gconstpointer unused)
       refused (fixture, path, table[i][1]);
     }
   g_autofree char *text = g_build_filename (fixture->dir, "text.so", NULL);
-  g_assert_true (g_file_set_contents (text, "not a library, only a text that is longer than an ELF header would have to be, at the least", -1, NULL));
+  g_assert_true (
+      g_file_set_contents (text, "not a library, only a text that is longer than an ELF header would have to be, at the least", -1, NULL));
   refused (fixture, text, "not an ELF shared object");
   g_autofree char *folder = g_build_filename (fixture->dir, "folder.so", NULL);
   g_mkdir (folder, 0755);
@@ -182,7 +186,9 @@ test_same_name (Fixture *fixture, gconstpointer unused)
 static void
 test_configuration (void)
 {
-  static const struct { const char *config, *words; } table[] = {
+  static const struct {
+    const char *config, *words;
+  } table[] = {
     { "{\"sample\":{\"colour\":\"blue\",\"size\":3}}", NULL },
     { "{\"sample\":{\"hue\":1}}", "configuration plugins.sample: unknown key \"hue\" (known: colour, size)" },
     { "{\"sample\":{\"size\":\"big\"}}", "configuration plugins.sample.size: found string, expected int" },

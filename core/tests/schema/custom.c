@@ -2,15 +2,16 @@
 /* CustomResourceDefinitions: compile, prune, default, validate, columns, scale; and the texts of field errors. */
 #include "test-schema.h"
 
-#define CRD "{\"metadata\":{\"name\":\"crontabs.example.com\"},\"spec\":{\"group\":\"example.com\",\"scope\":\"Namespaced\",\"names\":" \
-  "{\"plural\":\"crontabs\",\"kind\":\"CronTab\",\"shortNames\":[\"ct\"]},\"versions\":[{\"name\":\"v1\",\"served\":true,\"storage\":true," \
-  "\"subresources\":{\"status\":{},\"scale\":{\"specReplicasPath\":\".spec.replicas\",\"statusReplicasPath\":\".status.replicas\"}}," \
-  "\"additionalPrinterColumns\":[{\"name\":\"Cron\",\"type\":\"string\",\"jsonPath\":\".spec.cron\"},{\"name\":\"Ready\",\"type\":\"string\"," \
-  "\"jsonPath\":\".status.conditions[?(@.type==\\\"Ready\\\")].status\"}],\"selectableFields\":[{\"jsonPath\":\".spec.cron\"}]," \
-  "\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"description\":\"A table.\",\"properties\":{\"spec\":{\"type\":\"object\",\"required\":" \
-  "[\"cron\"],\"properties\":{\"cron\":{\"type\":\"string\",\"pattern\":\"^[a-z]+$\",\"maxLength\":5},\"replicas\":{\"type\":\"integer\"," \
+#define CRD                                                                                                                                           \
+  "{\"metadata\":{\"name\":\"crontabs.example.com\"},\"spec\":{\"group\":\"example.com\",\"scope\":\"Namespaced\",\"names\":"                         \
+  "{\"plural\":\"crontabs\",\"kind\":\"CronTab\",\"shortNames\":[\"ct\"]},\"versions\":[{\"name\":\"v1\",\"served\":true,\"storage\":true,"           \
+  "\"subresources\":{\"status\":{},\"scale\":{\"specReplicasPath\":\".spec.replicas\",\"statusReplicasPath\":\".status.replicas\"}},"                 \
+  "\"additionalPrinterColumns\":[{\"name\":\"Cron\",\"type\":\"string\",\"jsonPath\":\".spec.cron\"},{\"name\":\"Ready\",\"type\":\"string\","        \
+  "\"jsonPath\":\".status.conditions[?(@.type==\\\"Ready\\\")].status\"}],\"selectableFields\":[{\"jsonPath\":\".spec.cron\"}],"                      \
+  "\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"description\":\"A table.\",\"properties\":{\"spec\":{\"type\":\"object\",\"required\":"     \
+  "[\"cron\"],\"properties\":{\"cron\":{\"type\":\"string\",\"pattern\":\"^[a-z]+$\",\"maxLength\":5},\"replicas\":{\"type\":\"integer\","            \
   "\"minimum\":1,\"maximum\":10,\"default\":2},\"port\":{\"x-kubernetes-int-or-string\":true},\"mode\":{\"type\":\"string\",\"enum\":[\"a\",\"b\"]}," \
-  "\"free\":{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true},\"items\":{\"type\":\"array\",\"items\":{\"type\":\"object\"," \
+  "\"free\":{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true},\"items\":{\"type\":\"array\",\"items\":{\"type\":\"object\","        \
   "\"properties\":{\"n\":{\"type\":\"integer\",\"default\":7}}}}}},\"status\":{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true}}}}}]}}"
 
 static const CubeResource *
@@ -53,8 +54,9 @@ test_decode (void)
 {
   g_autoptr (GError) error = NULL;
   const CubeResource *kind = crontabs ();
-  g_autoptr (CubeValue) value = parse ("{\"apiVersion\":\"example.com/v1\",\"kind\":\"CronTab\",\"metadata\":{\"name\":\"a\",\"namespace\":\"d\",\"x\":1},"
-    "\"spec\":{\"cron\":\"ab\",\"replicas\":null,\"bad\":1,\"port\":\"x\",\"free\":{\"any\":[1]},\"items\":[{},{\"n\":1,\"m\":2}]}}");
+  g_autoptr (CubeValue) value = parse (
+      "{\"apiVersion\":\"example.com/v1\",\"kind\":\"CronTab\",\"metadata\":{\"name\":\"a\",\"namespace\":\"d\",\"x\":1},"
+      "\"spec\":{\"cron\":\"ab\",\"replicas\":null,\"bad\":1,\"port\":\"x\",\"free\":{\"any\":[1]},\"items\":[{},{\"n\":1,\"m\":2}]}}");
   g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (value));
   g_autoptr (GPtrArray) warnings = g_ptr_array_new_with_free_func (g_free);
   cube_schema_decode (kind, "", cube_builder_root (builder), CUBE_STRICT_WARN, NULL, warnings, &error);
@@ -62,8 +64,10 @@ test_decode (void)
   cube_schema_set_defaults (kind, cube_builder_root (builder));
   cube_schema_prepare_create (kind, cube_builder_root (builder));
   g_autoptr (CubeValue) result = cube_builder_end (builder);
-  assert_json (cube_value_root (result), "{\"apiVersion\":\"example.com/v1\",\"kind\":\"CronTab\",\"metadata\":{\"name\":\"a\",\"namespace\":\"d\","
-    "\"generation\":1},\"spec\":{\"cron\":\"ab\",\"replicas\":2,\"port\":\"x\",\"free\":{\"any\":[1]},\"items\":[{\"n\":7},{\"n\":1}]}}");
+  assert_json (
+      cube_value_root (result),
+      "{\"apiVersion\":\"example.com/v1\",\"kind\":\"CronTab\",\"metadata\":{\"name\":\"a\",\"namespace\":\"d\","
+      "\"generation\":1},\"spec\":{\"cron\":\"ab\",\"replicas\":2,\"port\":\"x\",\"free\":{\"any\":[1]},\"items\":[{\"n\":7},{\"n\":1}]}}");
   g_assert_cmpuint (warnings->len, ==, 3);
   g_assert_cmpstr (warnings->pdata[0], ==, "unknown field \"metadata.x\"");
   g_assert_cmpstr (warnings->pdata[1], ==, "unknown field \"spec.bad\"");
@@ -90,7 +94,8 @@ test_validate (void)
     { "{" META ",\"spec\":{}}", "CronTab.example.com \"a\" is invalid: spec.cron: Required value" },
     { "{" META ",\"spec\":{\"cron\":\"A\"}}",
       "CronTab.example.com \"a\" is invalid: spec.cron: Invalid value: \"A\": spec.cron in body should match '^[a-z]+$'" },
-    { "{" META ",\"spec\":{\"cron\":\"abcdef\"}}", "CronTab.example.com \"a\" is invalid: spec.cron: Too long: may not be more than 5 bytes" },
+    { "{" META ",\"spec\":{\"cron\":\"abcdef\"}}",
+      "CronTab.example.com \"a\" is invalid: spec.cron: Too long: may not be more than 5 bytes" },
     { "{" META ",\"spec\":{\"cron\":\"a\",\"replicas\":0}}",
       "CronTab.example.com \"a\" is invalid: spec.replicas: Invalid value: 0: spec.replicas in body should be greater than or equal to 1" },
     { "{" META ",\"spec\":{\"cron\":\"a\",\"replicas\":\"x\"}}",
@@ -99,10 +104,11 @@ test_validate (void)
       "CronTab.example.com \"a\" is invalid: spec.mode: Unsupported value: \"c\": supported values: \"a\", \"b\"" },
   };
   const CubeResource *kind = crontabs ();
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autofree char *text = validation_text (kind, cases[i][0]);
-    g_assert_cmpstr (text, ==, cases[i][1]);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *text = validation_text (kind, cases[i][0]);
+      g_assert_cmpstr (text, ==, cases[i][1]);
+    }
 }
 
 /* What was stored before a rule became stricter may stay as it is. */
@@ -113,19 +119,21 @@ test_ratcheting (void)
   g_autoptr (CubeValue) old = parse ("{" META ",\"spec\":{\"cron\":\"OLD\",\"replicas\":3}}");
   static const char *const cases[][2] = { { "{" META ",\"spec\":{\"cron\":\"OLD\",\"replicas\":4}}", "0" },
                                           { "{" META ",\"spec\":{\"cron\":\"NEW\",\"replicas\":3}}", "1" } };
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (CubeValue) value = parse (cases[i][0]);
-    g_autoptr (CubeFieldErrors) errors = cube_field_errors_new ();
-    cube_schema_validate_update (kind, "", cube_value_root (value), cube_value_root (old), errors);
-    g_assert_cmpuint (cube_field_errors_count (errors), ==, (guint) (cases[i][1][0] - '0'));
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (CubeValue) value = parse (cases[i][0]);
+      g_autoptr (CubeFieldErrors) errors = cube_field_errors_new ();
+      cube_schema_validate_update (kind, "", cube_value_root (value), cube_value_root (old), errors);
+      g_assert_cmpuint (cube_field_errors_count (errors), ==, (guint) (cases[i][1][0] - '0'));
+    }
 }
 
 static void
 test_builtin (void)
 {
   static const char *const cases[][4] = {
-    { "apps/v1", "deployments", "{" META ",\"spec\":{\"replicas\":-1,\"selector\":{\"matchLabels\":{\"a\":\"b\"}},\"template\":{\"metadata\":"
+    { "apps/v1", "deployments",
+      "{" META ",\"spec\":{\"replicas\":-1,\"selector\":{\"matchLabels\":{\"a\":\"b\"}},\"template\":{\"metadata\":"
       "{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}",
       "Deployment.apps \"a\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0" },
     { "v1", "pods", "{\"metadata\":{\"name\":\"A\",\"namespace\":\"d\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}",
@@ -138,10 +146,11 @@ test_builtin (void)
     { "v1", "nodes", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"d\"}}",
       "Node \"a\" is invalid: metadata.namespace: Forbidden: not allowed on this type" },
   };
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autofree char *text = validation_text (resource (cases[i][0], cases[i][1]), cases[i][2]);
-    g_assert_cmpstr (text, ==, cases[i][3]);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *text = validation_text (resource (cases[i][0], cases[i][1]), cases[i][2]);
+      g_assert_cmpstr (text, ==, cases[i][3]);
+    }
 }
 
 static void
@@ -149,9 +158,10 @@ test_table_and_scale (void)
 {
   g_autoptr (GError) error = NULL;
   const CubeResource *kind = crontabs ();
-  g_autoptr (CubeValue) value = parse ("{\"apiVersion\":\"example.com/v1\",\"kind\":\"CronTab\"," META ",\"spec\":{\"cron\":\"ab\",\"replicas\":3},"
-                                       "\"status\":{\"replicas\":1,\"conditions\":[{\"type\":\"X\",\"status\":\"False\"},"
-                                       "{\"type\":\"Ready\",\"status\":\"True\"}]}}");
+  g_autoptr (CubeValue) value =
+      parse ("{\"apiVersion\":\"example.com/v1\",\"kind\":\"CronTab\"," META ",\"spec\":{\"cron\":\"ab\",\"replicas\":3},"
+             "\"status\":{\"replicas\":1,\"conditions\":[{\"type\":\"X\",\"status\":\"False\"},"
+             "{\"type\":\"Ready\",\"status\":\"True\"}]}}");
   g_autoptr (CubeObject) object = cube_object_new (cube_value_root (value), 5, &error);
   g_assert_no_error (error);
   g_autoptr (GString) out = g_string_new (NULL);

@@ -43,11 +43,12 @@ test_type_errors (void)
       "Pod in version \"v1\" cannot be handled as a Pod: json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels.a of "
       "type string" },
   };
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GError) error = decode_error (cases[i].api_version, cases[i].resource, cases[i].json, CUBE_STRICT_WARN);
-    g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
-    g_assert_cmpstr (error->message, ==, cases[i].message);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GError) error = decode_error (cases[i].api_version, cases[i].resource, cases[i].json, CUBE_STRICT_WARN);
+      g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
+      g_assert_cmpstr (error->message, ==, cases[i].message);
+    }
 }
 
 static void
@@ -66,8 +67,9 @@ static void
 test_prune (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (CubeValue) value = parse ("{\"metadata\":{\"name\":\"a\",\"name\":\"b\",\"creationTimestamp\":null},"
-                                       "\"spec\":{\"foo\":1,\"hostNetwork\":false,\"nodeName\":\"\",\"containers\":[{\"name\":\"a\",\"x\":{}}]}}");
+  g_autoptr (CubeValue) value =
+      parse ("{\"metadata\":{\"name\":\"a\",\"name\":\"b\",\"creationTimestamp\":null},"
+             "\"spec\":{\"foo\":1,\"hostNetwork\":false,\"nodeName\":\"\",\"containers\":[{\"name\":\"a\",\"x\":{}}]}}");
   g_auto (GStrv) duplicates = cube_value_duplicate_keys (value);
   g_autoptr (GPtrArray) warnings = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (value));
@@ -85,7 +87,7 @@ static void
 test_canonical (void)
 {
   g_autoptr (CubeValue) value = prepare (resource ("v1", "nodes"), "{\"metadata\":{\"name\":\"a\"},\"status\":{\"capacity\":"
-                                         "{\"cpu\":2,\"memory\":\"1024Ki\",\"x\":\"1000m\"}}}");
+                                                                   "{\"cpu\":2,\"memory\":\"1024Ki\",\"x\":\"1000m\"}}}");
   CubeView capacity = cube_value_get (value, "status", "capacity");
   assert_json (capacity, "{\"cpu\":\"2\",\"memory\":\"1Mi\",\"x\":\"1\"}");
   assert_json (cube_value_get (value, "status", "allocatable"), "{\"cpu\":\"2\",\"memory\":\"1Mi\",\"x\":\"1\"}");
@@ -116,10 +118,11 @@ check_fixture (const char *path)
   if (error != NULL || warnings->len > 0)
     g_error ("%s: %s", path, error != NULL ? error->message : (char *) warnings->pdata[0]);
   g_autoptr (CubeValue) result = cube_builder_end (builder);
-  if (!cube_view_equal (root, cube_value_root (result))) {
-    g_autofree char *have = cube_view_to_json (cube_value_root (result), NULL), *want = cube_view_to_json (root, NULL);
-    g_error ("%s\nhave %s\nwant %s", path, have, want);
-  }
+  if (!cube_view_equal (root, cube_value_root (result)))
+    {
+      g_autofree char *have = cube_view_to_json (cube_value_root (result), NULL), *want = cube_view_to_json (root, NULL);
+      g_error ("%s\nhave %s\nwant %s", path, have, want);
+    }
   cube_schema_set_defaults (found, cube_builder_root (builder));
   n_fixtures++;
 }
@@ -129,28 +132,31 @@ check_folder (const char *folder)
 {
   g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
   const char *name;
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
-    g_autofree char *path = g_build_filename (folder, name, NULL);
-    if (g_file_test (path, G_FILE_TEST_IS_DIR))
-      check_folder (path);
-    else if (g_str_has_suffix (name, ".json"))
-      check_fixture (path);
-  }
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = g_build_filename (folder, name, NULL);
+      if (g_file_test (path, G_FILE_TEST_IS_DIR))
+        check_folder (path);
+      else if (g_str_has_suffix (name, ".json"))
+        check_fixture (path);
+    }
 }
 
 static void
 test_fixtures (void)
 {
   const char *vectors = g_getenv ("CUBE_VECTORS");
-  if (vectors == NULL) {
-    g_test_skip ("CUBE_VECTORS does not name the folder of the API fixtures");
-    return;
-  }
+  if (vectors == NULL)
+    {
+      g_test_skip ("CUBE_VECTORS does not name the folder of the API fixtures");
+      return;
+    }
   g_autofree char *archive = g_build_filename (vectors, "api-fixtures-v0.36.3.tar.gz", NULL);
-  if (!g_file_test (archive, G_FILE_TEST_EXISTS)) {
-    g_test_skip ("no api-fixtures-v0.36.3.tar.gz in CUBE_VECTORS");
-    return;
-  }
+  if (!g_file_test (archive, G_FILE_TEST_EXISTS))
+    {
+      g_test_skip ("no api-fixtures-v0.36.3.tar.gz in CUBE_VECTORS");
+      return;
+    }
   g_autoptr (GError) error = NULL;
   g_autofree char *folder = g_dir_make_tmp ("cube-fixtures-XXXXXX", &error);
   g_assert_no_error (error);

@@ -25,9 +25,10 @@ test_strategic (void)
          "{\"spec\":{\"containers\":[{\"name\":\"a\",\"$patch\":\"delete\"}]}}", "{\"spec\":{\"containers\":[{\"name\":\"b\"}]}}");
   check ("{\"spec\":{\"containers\":[{\"name\":\"a\"},{\"name\":\"b\"}]}}",
          "{\"spec\":{\"containers\":[{\"name\":\"z\"},{\"$patch\":\"replace\"}]}}", "{\"spec\":{\"containers\":[{\"name\":\"z\"}]}}");
-  check ("{\"spec\":{\"containers\":[{\"name\":\"a\"},{\"name\":\"b\"}]}}",
-         "{\"spec\":{\"$setElementOrder/containers\":[{\"name\":\"b\"},{\"name\":\"a\"}],\"containers\":[{\"name\":\"a\",\"image\":\"2\"}]}}",
-         "{\"spec\":{\"containers\":[{\"name\":\"b\"},{\"name\":\"a\",\"image\":\"2\"}]}}");
+  check (
+      "{\"spec\":{\"containers\":[{\"name\":\"a\"},{\"name\":\"b\"}]}}",
+      "{\"spec\":{\"$setElementOrder/containers\":[{\"name\":\"b\"},{\"name\":\"a\"}],\"containers\":[{\"name\":\"a\",\"image\":\"2\"}]}}",
+      "{\"spec\":{\"containers\":[{\"name\":\"b\"},{\"name\":\"a\",\"image\":\"2\"}]}}");
   check ("{\"metadata\":{\"finalizers\":[\"a/1\",\"b/1\"]}}",
          "{\"metadata\":{\"$deleteFromPrimitiveList/finalizers\":[\"a/1\"],\"finalizers\":[\"c/1\"]}}",
          "{\"metadata\":{\"finalizers\":[\"c/1\",\"b/1\"]}}");
@@ -38,9 +39,11 @@ test_strategic (void)
          "{\"metadata\":{\"labels\":{\"b\":\"2\",\"c\":\"3\"}}}");
   check ("{\"metadata\":{\"labels\":{\"a\":\"1\"}}}", "{\"metadata\":{\"labels\":{\"$patch\":\"replace\",\"c\":\"3\"}}}",
          "{\"metadata\":{\"labels\":{\"c\":\"3\"}}}");
-  check ("{\"metadata\":{\"labels\":{\"a\":\"1\"}}}", "{\"metadata\":{\"labels\":{\"$patch\":\"delete\"}}}", "{\"metadata\":{\"labels\":{}}}");
+  check ("{\"metadata\":{\"labels\":{\"a\":\"1\"}}}", "{\"metadata\":{\"labels\":{\"$patch\":\"delete\"}}}",
+         "{\"metadata\":{\"labels\":{}}}");
   /* lists without a merge strategy are replaced */
-  check ("{\"spec\":{\"containers\":[{\"name\":\"a\",\"args\":[\"1\",\"2\"]}]}}", "{\"spec\":{\"containers\":[{\"name\":\"a\",\"args\":[\"3\"]}]}}",
+  check ("{\"spec\":{\"containers\":[{\"name\":\"a\",\"args\":[\"1\",\"2\"]}]}}",
+         "{\"spec\":{\"containers\":[{\"name\":\"a\",\"args\":[\"3\"]}]}}",
          "{\"spec\":{\"containers\":[{\"name\":\"a\",\"args\":[\"3\"]}]}}");
 }
 
@@ -52,14 +55,15 @@ test_strategic_errors (void)
     { "{\"spec\":{\"containers\":[{\"name\":\"a\",\"$patch\":\"merge\"}]}}", "merging lists cannot yet be specified in the patch" },
     { "{\"spec\":{\"$patch\":\"burn\"}}", "unknown patch type found: burn" },
   };
-  for (guint i = 0; i < G_N_ELEMENTS (patches); i++) {
-    g_autoptr (GError) error = NULL;
-    g_autoptr (CubeValue) value = parse ("{\"spec\":{\"containers\":[{\"name\":\"a\"}]}}"), patch = parse (patches[i][0]);
-    g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (value));
-    g_assert_false (cube_schema_patch_strategic (resource ("v1", "pods"), cube_builder_root (builder), cube_value_root (patch), &error));
-    g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
-    g_assert_cmpstr (error->message, ==, patches[i][1]);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (patches); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (CubeValue) value = parse ("{\"spec\":{\"containers\":[{\"name\":\"a\"}]}}"), patch = parse (patches[i][0]);
+      g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (value));
+      g_assert_false (cube_schema_patch_strategic (resource ("v1", "pods"), cube_builder_root (builder), cube_value_root (patch), &error));
+      g_assert_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST);
+      g_assert_cmpstr (error->message, ==, patches[i][1]);
+    }
 }
 
 static void
@@ -86,17 +90,19 @@ check_conversion (const CubeResource *to, const CubeResource *back, const char *
 static void
 test_conversion (void)
 {
-  check_conversion (resource ("events.k8s.io/v1", "events"), resource ("v1", "events"),
-    "{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"name\":\"e\",\"namespace\":\"d\"},\"involvedObject\":{\"kind\":\"Pod\"},"
-    "\"message\":\"hello\",\"count\":2,\"source\":{\"component\":\"x\"},\"reportingComponent\":\"x\"}",
-    "{\"apiVersion\":\"events.k8s.io/v1\",\"kind\":\"Event\",\"metadata\":{\"name\":\"e\",\"namespace\":\"d\"},\"regarding\":{\"kind\":\"Pod\"},"
-    "\"note\":\"hello\",\"deprecatedCount\":2,\"deprecatedSource\":{\"component\":\"x\"},\"reportingController\":\"x\"}");
-  check_conversion (resource ("autoscaling/v1", "horizontalpodautoscalers"), resource ("autoscaling/v2", "horizontalpodautoscalers"),
-    "{\"apiVersion\":\"autoscaling/v2\",\"kind\":\"HorizontalPodAutoscaler\",\"metadata\":{\"name\":\"h\",\"namespace\":\"d\"},\"spec\":"
-    "{\"maxReplicas\":3,\"metrics\":[{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"target\":{\"type\":\"Utilization\","
-    "\"averageUtilization\":80}}}]},\"status\":{\"desiredReplicas\":1}}",
-    "{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"HorizontalPodAutoscaler\",\"metadata\":{\"name\":\"h\",\"namespace\":\"d\"},\"spec\":"
-    "{\"maxReplicas\":3,\"targetCPUUtilizationPercentage\":80},\"status\":{\"desiredReplicas\":1}}");
+  check_conversion (
+      resource ("events.k8s.io/v1", "events"), resource ("v1", "events"),
+      "{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"name\":\"e\",\"namespace\":\"d\"},\"involvedObject\":{\"kind\":\"Pod\"},"
+      "\"message\":\"hello\",\"count\":2,\"source\":{\"component\":\"x\"},\"reportingComponent\":\"x\"}",
+      "{\"apiVersion\":\"events.k8s.io/v1\",\"kind\":\"Event\",\"metadata\":{\"name\":\"e\",\"namespace\":\"d\"},\"regarding\":{\"kind\":\"Pod\"},"
+      "\"note\":\"hello\",\"deprecatedCount\":2,\"deprecatedSource\":{\"component\":\"x\"},\"reportingController\":\"x\"}");
+  check_conversion (
+      resource ("autoscaling/v1", "horizontalpodautoscalers"), resource ("autoscaling/v2", "horizontalpodautoscalers"),
+      "{\"apiVersion\":\"autoscaling/v2\",\"kind\":\"HorizontalPodAutoscaler\",\"metadata\":{\"name\":\"h\",\"namespace\":\"d\"},\"spec\":"
+      "{\"maxReplicas\":3,\"metrics\":[{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"target\":{\"type\":\"Utilization\","
+      "\"averageUtilization\":80}}}]},\"status\":{\"desiredReplicas\":1}}",
+      "{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"HorizontalPodAutoscaler\",\"metadata\":{\"name\":\"h\",\"namespace\":\"d\"},\"spec\":"
+      "{\"maxReplicas\":3,\"targetCPUUtilizationPercentage\":80},\"status\":{\"desiredReplicas\":1}}");
 }
 
 int

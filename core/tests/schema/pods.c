@@ -2,9 +2,10 @@
 /* The container iterator, a pod's resources and class, and the doors of a pod. */
 #include "test-schema.h"
 
-#define SPEC "{\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"100m\",\"memory\":\"1Gi\"},\"limits\":{\"cpu\":\"1\"}}}," \
+#define SPEC                                                                                                                                            \
+  "{\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"100m\",\"memory\":\"1Gi\"},\"limits\":{\"cpu\":\"1\"}}},"                    \
   "{\"name\":\"b\",\"resources\":{\"requests\":{\"cpu\":\"0.5\"}}}],\"initContainers\":[{\"name\":\"i\",\"resources\":{\"requests\":{\"cpu\":\"2\"}}}," \
-  "{\"name\":\"s\",\"restartPolicy\":\"Always\",\"resources\":{\"requests\":{\"cpu\":\"200m\"}}}],\"ephemeralContainers\":[{\"name\":\"e\"}]," \
+  "{\"name\":\"s\",\"restartPolicy\":\"Always\",\"resources\":{\"requests\":{\"cpu\":\"200m\"}}}],\"ephemeralContainers\":[{\"name\":\"e\"}],"          \
   "\"overhead\":{\"cpu\":\"10m\"}}"
 
 static void
@@ -36,7 +37,8 @@ test_resources (void)
   g_assert_cmpint (cube_pod_request (root, "memory"), ==, 1ll << 30);
   g_assert_cmpint (cube_pod_request (root, "nvidia.com/gpu"), ==, 0);
   g_assert_cmpint (cube_pod_limit (root, "cpu"), ==, 1010);
-  g_autoptr (CubeValue) level = parse ("{\"resources\":{\"requests\":{\"cpu\":\"3\"}},\"containers\":[{\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]}");
+  g_autoptr (CubeValue) level =
+      parse ("{\"resources\":{\"requests\":{\"cpu\":\"3\"}},\"containers\":[{\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]}");
   g_assert_cmpint (cube_pod_request (cube_value_root (level), "cpu"), ==, 3000);
 }
 
@@ -46,21 +48,25 @@ test_class (void)
   static const char *const cases[][2] = {
     { SPEC, "Burstable" },
     { "{\"containers\":[{\"name\":\"a\"}]}", "BestEffort" },
-    { "{\"containers\":[{\"resources\":{\"limits\":{\"cpu\":\"1\",\"memory\":\"1Gi\"},\"requests\":{\"cpu\":\"1000m\",\"memory\":\"1Gi\"}}}]}", "Guaranteed" },
-    { "{\"containers\":[{\"resources\":{\"limits\":{\"cpu\":\"1\",\"memory\":\"1Gi\"},\"requests\":{\"cpu\":\"1\",\"memory\":\"1Gi\"}}},{}]}", "Burstable" },
+    { "{\"containers\":[{\"resources\":{\"limits\":{\"cpu\":\"1\",\"memory\":\"1Gi\"},\"requests\":{\"cpu\":\"1000m\",\"memory\":\"1Gi\"}}}]}",
+      "Guaranteed" },
+    { "{\"containers\":[{\"resources\":{\"limits\":{\"cpu\":\"1\",\"memory\":\"1Gi\"},\"requests\":{\"cpu\":\"1\",\"memory\":\"1Gi\"}}},{}]}",
+      "Burstable" },
     { "{\"containers\":[{\"resources\":{\"requests\":{\"cpu\":\"0\"}}}]}", "BestEffort" },
   };
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (CubeValue) spec = parse (cases[i][0]);
-    g_assert_cmpstr (cube_pod_qos_class (cube_value_root (spec)), ==, cases[i][1]);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (CubeValue) spec = parse (cases[i][0]);
+      g_assert_cmpstr (cube_pod_qos_class (cube_value_root (spec)), ==, cases[i][1]);
+    }
 }
 
 static void
 check_door (const char *door, const char *given, const char *expected)
 {
-  g_autoptr (CubeValue) old = parse ("{\"metadata\":{\"name\":\"a\",\"generation\":1,\"ownerReferences\":[{\"uid\":\"1\"}]},\"spec\":{\"nodeName\":\"n\","
-                                     "\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]},\"status\":{\"qosClass\":\"BestEffort\",\"phase\":\"Pending\"}}");
+  g_autoptr (CubeValue) old =
+      parse ("{\"metadata\":{\"name\":\"a\",\"generation\":1,\"ownerReferences\":[{\"uid\":\"1\"}]},\"spec\":{\"nodeName\":\"n\","
+             "\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]},\"status\":{\"qosClass\":\"BestEffort\",\"phase\":\"Pending\"}}");
   g_autoptr (CubeValue) value = parse (given);
   g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (value));
   cube_schema_prepare_update (resource ("v1", "pods"), door, cube_builder_root (builder), cube_value_root (old));
@@ -71,15 +77,20 @@ check_door (const char *door, const char *given, const char *expected)
 static void
 test_doors (void)
 {
-  check_door ("status", "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"nodeName\":\"other\"},\"status\":{\"phase\":\"Running\"}}",
-              "{\"metadata\":{\"name\":\"a\",\"generation\":1,\"ownerReferences\":[{\"uid\":\"1\"}]},\"spec\":{\"nodeName\":\"n\",\"containers\":"
-              "[{\"name\":\"c\",\"image\":\"i\"}]},\"status\":{\"phase\":\"Running\",\"qosClass\":\"BestEffort\"}}");
-  check_door ("ephemeralcontainers", "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"nodeName\":\"other\",\"ephemeralContainers\":[{\"name\":\"e\"}]}}",
-              "{\"metadata\":{\"name\":\"a\",\"generation\":2},\"spec\":{\"nodeName\":\"n\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}],"
-              "\"ephemeralContainers\":[{\"name\":\"e\"}]},\"status\":{\"qosClass\":\"BestEffort\",\"phase\":\"Pending\"}}");
-  check_door ("resize", "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"evil\",\"resources\":{\"limits\":"
-              "{\"cpu\":\"1\"}}}]}}", "{\"metadata\":{\"name\":\"a\",\"generation\":2},\"spec\":{\"nodeName\":\"n\",\"containers\":[{\"name\":\"c\","
-              "\"image\":\"i\",\"resources\":{\"limits\":{\"cpu\":\"1\"}}}]},\"status\":{\"qosClass\":\"BestEffort\",\"phase\":\"Pending\"}}");
+  check_door (
+      "status", "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"nodeName\":\"other\"},\"status\":{\"phase\":\"Running\"}}",
+      "{\"metadata\":{\"name\":\"a\",\"generation\":1,\"ownerReferences\":[{\"uid\":\"1\"}]},\"spec\":{\"nodeName\":\"n\",\"containers\":"
+      "[{\"name\":\"c\",\"image\":\"i\"}]},\"status\":{\"phase\":\"Running\",\"qosClass\":\"BestEffort\"}}");
+  check_door (
+      "ephemeralcontainers", "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"nodeName\":\"other\",\"ephemeralContainers\":[{\"name\":\"e\"}]}}",
+      "{\"metadata\":{\"name\":\"a\",\"generation\":2},\"spec\":{\"nodeName\":\"n\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}],"
+      "\"ephemeralContainers\":[{\"name\":\"e\"}]},\"status\":{\"qosClass\":\"BestEffort\",\"phase\":\"Pending\"}}");
+  check_door (
+      "resize",
+      "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"evil\",\"resources\":{\"limits\":"
+      "{\"cpu\":\"1\"}}}]}}",
+      "{\"metadata\":{\"name\":\"a\",\"generation\":2},\"spec\":{\"nodeName\":\"n\",\"containers\":[{\"name\":\"c\","
+      "\"image\":\"i\",\"resources\":{\"limits\":{\"cpu\":\"1\"}}}]},\"status\":{\"qosClass\":\"BestEffort\",\"phase\":\"Pending\"}}");
 }
 
 int

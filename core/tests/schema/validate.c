@@ -34,13 +34,16 @@ static void
 check_errors (CubeFieldErrors *errors, const CubeResource *kind, const Case *test)
 {
   g_autoptr (GError) error = cube_field_errors_to_error (errors, kind->group, kind->kind, "x");
-  if (test->expected == NULL) {
-    g_assert_no_error (error);
-  } else {
-    g_autofree char *plain = g_strdup_printf (" is invalid: %s", test->expected);
-    if (error == NULL || !g_str_has_suffix (error->message, plain))
-      g_error ("%s %s\nhave   %s\nwanted %s", kind->kind, test->patch, error == NULL ? "(no error)" : error->message, test->expected);
-  }
+  if (test->expected == NULL)
+    {
+      g_assert_no_error (error);
+    }
+  else
+    {
+      g_autofree char *plain = g_strdup_printf (" is invalid: %s", test->expected);
+      if (error == NULL || !g_str_has_suffix (error->message, plain))
+        g_error ("%s %s\nhave   %s\nwanted %s", kind->kind, test->patch, error == NULL ? "(no error)" : error->message, test->expected);
+    }
 }
 
 static void
@@ -48,12 +51,13 @@ run_create (const Kind *kinds)
 {
   const CubeResource *kind = resource (kinds->api_version, kinds->plural);
   g_autoptr (CubeValue) base = parse (kinds->base);
-  for (guint i = 0; i < kinds->n_cases; i++) {
-    g_autoptr (CubeValue) value = ready (kind, cube_value_root (base), kinds->cases[i].patch);
-    g_autoptr (CubeFieldErrors) errors = cube_field_errors_new ();
-    cube_schema_validate_create (kind, cube_value_root (value), errors);
-    check_errors (errors, kind, &kinds->cases[i]);
-  }
+  for (guint i = 0; i < kinds->n_cases; i++)
+    {
+      g_autoptr (CubeValue) value = ready (kind, cube_value_root (base), kinds->cases[i].patch);
+      g_autoptr (CubeFieldErrors) errors = cube_field_errors_new ();
+      cube_schema_validate_create (kind, cube_value_root (value), errors);
+      check_errors (errors, kind, &kinds->cases[i]);
+    }
 }
 
 static void
@@ -61,12 +65,14 @@ run_update (const Kind *kinds)
 {
   const CubeResource *kind = resource (kinds->api_version, kinds->plural);
   g_autoptr (CubeValue) base = parse (kinds->base);
-  for (guint i = 0; i < kinds->n_cases; i++) {
-    g_autoptr (CubeValue) old = ready (kind, cube_value_root (base), "{}"), value = ready (kind, cube_value_root (base), kinds->cases[i].patch);
-    g_autoptr (CubeFieldErrors) errors = cube_field_errors_new ();
-    cube_schema_validate_update (kind, "", cube_value_root (value), cube_value_root (old), errors);
-    check_errors (errors, kind, &kinds->cases[i]);
-  }
+  for (guint i = 0; i < kinds->n_cases; i++)
+    {
+      g_autoptr (CubeValue) old = ready (kind, cube_value_root (base), "{}"),
+                            value = ready (kind, cube_value_root (base), kinds->cases[i].patch);
+      g_autoptr (CubeFieldErrors) errors = cube_field_errors_new ();
+      cube_schema_validate_update (kind, "", cube_value_root (value), cube_value_root (old), errors);
+      check_errors (errors, kind, &kinds->cases[i]);
+    }
 }
 
 #define META "\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"}"
@@ -89,10 +95,12 @@ static const Case pod_cases[] = {
   { CONTAINER ("\"resources\":{\"limits\":{\"foo\":\"1\"}}"),
     "[spec.containers[0].resources.limits[foo]: Invalid value: \"foo\": must be a standard resource type or fully qualified, "
     "spec.containers[0].resources.requests[foo]: Invalid value: \"foo\": must be a standard resource type or fully qualified]" },
-  { CONTAINER ("\"livenessProbe\":{\"periodSeconds\":3}"), "spec.containers[0].livenessProbe: Required value: must specify a handler type" },
+  { CONTAINER ("\"livenessProbe\":{\"periodSeconds\":3}"),
+    "spec.containers[0].livenessProbe: Required value: must specify a handler type" },
   { CONTAINER ("\"livenessProbe\":{\"tcpSocket\":{\"port\":0}}"),
     "spec.containers[0].livenessProbe.tcpSocket.port: Invalid value: 0: must be between 1 and 65535, inclusive" },
-  { CONTAINER ("\"env\":[{\"name\":\"a=b\"}]"), "spec.containers[0].env[0].name: Invalid value: \"a=b\": a valid environment variable name must consist "
+  { CONTAINER ("\"env\":[{\"name\":\"a=b\"}]"),
+    "spec.containers[0].env[0].name: Invalid value: \"a=b\": a valid environment variable name must consist "
     "only of printable ASCII characters other than '='" },
   { CONTAINER ("\"env\":[{\"name\":\"a\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"status.phase\"}}}]"),
     "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Unsupported value: \"status.phase\": supported values: \"metadata.name\", "
@@ -115,14 +123,16 @@ static const Case pod_cases[] = {
   { "{\"spec\":{\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{\"nodeSelectorTerms\":[]}}}}}",
     "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: must have at least one node selector term" },
   { "{\"spec\":{\"dnsPolicy\":\"None\"}}", "spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None" },
-  { "{\"spec\":{\"ephemeralContainers\":[{\"name\":\"e\",\"image\":\"i\"}]}}", "spec.ephemeralContainers: Forbidden: cannot be set on create" },
-  { "{\"spec\":{\"restartPolicy\":\"Maybe\"}}", "spec.restartPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"Never\", \"OnFailure\"" },
+  { "{\"spec\":{\"ephemeralContainers\":[{\"name\":\"e\",\"image\":\"i\"}]}}",
+    "spec.ephemeralContainers: Forbidden: cannot be set on create" },
+  { "{\"spec\":{\"restartPolicy\":\"Maybe\"}}",
+    "spec.restartPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"Never\", \"OnFailure\"" },
   { "{\"spec\":{\"hostAliases\":[{\"ip\":\"1.2.3\"}]}}",
     "spec.hostAliases[0].ip: Invalid value: \"1.2.3\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)" },
 };
 
-#define MAY_CHANGE \
-  "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`," \
+#define MAY_CHANGE                                                                                                                                     \
+  "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"                           \
   "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set " \
   "to 1 if it was previously negative)"
 
@@ -138,9 +148,11 @@ static const Case pod_updates[] = {
 #define TEMPLATE "\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}"
 #define SELECTOR "\"selector\":{\"matchLabels\":{\"a\":\"b\"}}"
 #define DEPLOYMENT "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\"," META ",\"spec\":{" SELECTOR "," TEMPLATE "}}"
-#define STATEFUL_SET "{\"apiVersion\":\"apps/v1\",\"kind\":\"StatefulSet\"," META ",\"spec\":{\"serviceName\":\"s\"," SELECTOR "," TEMPLATE "}}"
-#define JOB \
-  "{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\"," META ",\"spec\":{\"manualSelector\":true," SELECTOR ",\"template\":{\"metadata\":{\"labels\":" \
+#define STATEFUL_SET                                                                                                                       \
+  "{\"apiVersion\":\"apps/v1\",\"kind\":\"StatefulSet\"," META ",\"spec\":{\"serviceName\":\"s\"," SELECTOR "," TEMPLATE "}}"
+#define JOB                                                                                                                                \
+  "{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\"," META ",\"spec\":{\"manualSelector\":true," SELECTOR                                     \
+  ",\"template\":{\"metadata\":{\"labels\":"                                                                                               \
   "{\"a\":\"b\"}},\"spec\":{\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}"
 
 static const Case deployment_cases[] = {
@@ -191,19 +203,16 @@ static const Case job_updates[] = {
 
 static const Case service_cases[] = {
   { "{}", NULL },
-  { "{\"spec\":{\"ports\":[]}}",
-    "spec.ports: Required value" },
+  { "{\"spec\":{\"ports\":[]}}", "spec.ports: Required value" },
   { "{\"spec\":{\"ports\":[{\"port\":0}]}}",
     "[spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive, spec.ports[0].targetPort: Invalid value: 0: must be between 1 "
     "and 65535, inclusive]" },
-  { "{\"spec\":{\"ports\":[{\"port\":80,\"name\":\"a\"},{\"port\":81}]}}",
-    "spec.ports[1].name: Required value" },
+  { "{\"spec\":{\"ports\":[{\"port\":80,\"name\":\"a\"},{\"port\":81}]}}", "spec.ports[1].name: Required value" },
   { "{\"spec\":{\"ports\":[{\"port\":80,\"nodePort\":30000}]}}",
     "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'" },
   { "{\"spec\":{\"type\":\"LoadBalancer\",\"clusterIP\":\"None\"}}",
     "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for LoadBalancer services" },
-  { "{\"spec\":{\"type\":\"ExternalName\"}}",
-    "spec.externalName: Required value" },
+  { "{\"spec\":{\"type\":\"ExternalName\"}}", "spec.externalName: Required value" },
   { "{\"spec\":{\"externalIPs\":[\"127.0.0.1\"]}}",
     "spec.externalIPs[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)" },
   { "{\"spec\":{\"loadBalancerSourceRanges\":[\"10.0.0.0/8\"]}}",
@@ -212,14 +221,12 @@ static const Case service_cases[] = {
 
 static const Case slice_cases[] = {
   { "{}", NULL },
-  { "{\"endpoints\":[{\"addresses\":[\"fd00::1\"]}]}",
-    "endpoints[0].addresses: Invalid value: \"fd00::1\": must be an IPv4 address" },
+  { "{\"endpoints\":[{\"addresses\":[\"fd00::1\"]}]}", "endpoints[0].addresses: Invalid value: \"fd00::1\": must be an IPv4 address" },
 };
 
 static const Case ingress_cases[] = {
   { "{}", NULL },
-  { "{\"spec\":{\"rules\":null}}",
-    "spec: Invalid value: []: either `defaultBackend` or `rules` must be specified" },
+  { "{\"spec\":{\"rules\":null}}", "spec: Invalid value: []: either `defaultBackend` or `rules` must be specified" },
   { "{\"spec\":{\"rules\":[{\"http\":{\"paths\":[{\"path\":\"/\",\"backend\":{\"service\":{\"name\":\"s\",\"port\":{\"number\":80}}}}]}}]}}",
     "spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified" },
   { "{\"spec\":{\"defaultBackend\":{\"service\":{\"name\":\"s\"}}}}",
@@ -228,19 +235,16 @@ static const Case ingress_cases[] = {
 
 static const Case policy_cases[] = {
   { "{}", NULL },
-  { "{\"spec\":{\"ingress\":[{\"from\":[{}]}]}}",
-    "spec.ingress[0].from[0]: Required value: must specify a peer" },
+  { "{\"spec\":{\"ingress\":[{\"from\":[{}]}]}}", "spec.ingress[0].from[0]: Required value: must specify a peer" },
   { "{\"spec\":{\"egress\":[{\"ports\":[{\"port\":80,\"endPort\":70}]}]}}",
     "spec.egress[0].ports[0].endPort: Invalid value: 80: must be greater than or equal to `port`" },
 };
 
 static const Case secret_cases[] = {
   { "{}", NULL },
-  { "{\"type\":\"kubernetes.io/tls\",\"data\":{\"tls.crt\":\"YQ==\"}}",
-    "data[tls.key]: Required value" },
+  { "{\"type\":\"kubernetes.io/tls\",\"data\":{\"tls.crt\":\"YQ==\"}}", "data[tls.key]: Required value" },
   { "{\"type\":\"kubernetes.io/dockerconfigjson\",\"data\":{\".dockerconfigjson\":\"e30=\"}}", NULL },
-  { "{\"type\":\"kubernetes.io/service-account-token\"}",
-    "metadata.annotations[kubernetes.io/service-account.name]: Required value" },
+  { "{\"type\":\"kubernetes.io/service-account-token\"}", "metadata.annotations[kubernetes.io/service-account.name]: Required value" },
 };
 
 static const Case node_cases[] = {
@@ -253,8 +257,7 @@ static const Case node_cases[] = {
 
 static const Case lease_cases[] = {
   { "{\"spec\":{\"leaseDurationSeconds\":15}}", NULL },
-  { "{\"spec\":{\"leaseDurationSeconds\":0}}",
-    "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0" },
+  { "{\"spec\":{\"leaseDurationSeconds\":0}}", "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0" },
 };
 
 static const Case limit_cases[] = {
@@ -273,8 +276,7 @@ static const Case quota_cases[] = {
 
 static const Case priority_cases[] = {
   { "{}", NULL },
-  { "{\"value\":1000000001}",
-    "value: Forbidden: maximum allowed value of a user defined priority is 1000000000" },
+  { "{\"value\":1000000001}", "value: Forbidden: maximum allowed value of a user defined priority is 1000000000" },
   { "{\"metadata\":{\"name\":\"system-x\"}}",
     "metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. error: system-x is not a known system priority class" },
 };
@@ -289,30 +291,25 @@ static const Case role_cases[] = {
 
 static const Case binding_cases[] = {
   { "{}", NULL },
-  { "{\"roleRef\":{\"kind\":\"Rule\"}}",
-    "roleRef.kind: Unsupported value: \"Rule\": supported values: \"Role\", \"ClusterRole\"" },
+  { "{\"roleRef\":{\"kind\":\"Rule\"}}", "roleRef.kind: Unsupported value: \"Rule\": supported values: \"Role\", \"ClusterRole\"" },
   { "{\"subjects\":[{\"kind\":\"Robot\",\"name\":\"u\"}]}",
     "subjects[0].kind: Unsupported value: \"Robot\": supported values: \"ServiceAccount\", \"User\", \"Group\"" },
 };
 
 static const Case autoscaler_cases[] = {
   { "{}", NULL },
-  { "{\"spec\":{\"minReplicas\":5}}",
-    "spec.maxReplicas: Invalid value: 3: must be greater than or equal to `minReplicas`" },
-  { "{\"spec\":{\"maxReplicas\":0}}",
-    "spec.maxReplicas: Required value: must be set and greater than 0" },
+  { "{\"spec\":{\"minReplicas\":5}}", "spec.maxReplicas: Invalid value: 3: must be greater than or equal to `minReplicas`" },
+  { "{\"spec\":{\"maxReplicas\":0}}", "spec.maxReplicas: Required value: must be set and greater than 0" },
 };
 
 static const Case budget_cases[] = {
   { "{}", NULL },
-  { "{\"spec\":{\"minAvailable\":\"120%\"}}",
-    "spec.minAvailable: Invalid value: \"120%\": must not be greater than 100%" },
+  { "{\"spec\":{\"minAvailable\":\"120%\"}}", "spec.minAvailable: Invalid value: \"120%\": must not be greater than 100%" },
 };
 
 static const Case config_map_updates[] = {
   { "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", NULL },
-  { "{\"data\":{\"a\":\"2\"}}",
-    "data: Forbidden: field is immutable when `immutable` is set" },
+  { "{\"data\":{\"a\":\"2\"}}", "data: Forbidden: field is immutable when `immutable` is set" },
 };
 
 static const Case binding_updates[] = {
@@ -321,26 +318,61 @@ static const Case binding_updates[] = {
     "roleRef: Invalid value: {\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":\"s\"}: cannot change roleRef" },
 };
 
-#define KIND(api, plural, base, cases) { api, plural, base, cases, G_N_ELEMENTS (cases) }
+#define KIND(api, plural, base, cases)                                                                                                     \
+  {                                                                                                                                        \
+    api, plural, base, cases, G_N_ELEMENTS (cases)                                                                                         \
+  }
 
 static const Kind creates[] = {
   KIND ("v1", "pods", POD, pod_cases),
   KIND ("apps/v1", "deployments", DEPLOYMENT, deployment_cases),
   KIND ("batch/v1", "jobs", JOB, job_cases),
-  KIND ("v1", "services", "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"ports\":[{\"port\":80}]}}", service_cases),
-  KIND ("discovery.k8s.io/v1", "endpointslices", "{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"10.0.0.1\"]}],\"ports\":[{\"port\":80}]}", slice_cases),
-  KIND ("networking.k8s.io/v1", "ingresses", "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"Ingress\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"rules\":[{\"host\":\"a.b\",\"http\":{\"paths\":[{\"path\":\"/\",\"pathType\":\"Prefix\",\"backend\":{\"service\":{\"name\":\"s\",\"port\":{\"number\":80}}}}]}}]}}", ingress_cases),
-  KIND ("networking.k8s.io/v1", "networkpolicies", "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"podSelector\":{}}}", policy_cases),
+  KIND (
+      "v1", "services",
+      "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"ports\":[{\"port\":80}]}}",
+      service_cases),
+  KIND (
+      "discovery.k8s.io/v1", "endpointslices",
+      "{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"10.0.0.1\"]}],\"ports\":[{\"port\":80}]}",
+      slice_cases),
+  KIND (
+      "networking.k8s.io/v1", "ingresses",
+      "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"Ingress\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"rules\":[{\"host\":\"a.b\",\"http\":{\"paths\":[{\"path\":\"/\",\"pathType\":\"Prefix\",\"backend\":{\"service\":{\"name\":\"s\",\"port\":{\"number\":80}}}}]}}]}}",
+      ingress_cases),
+  KIND (
+      "networking.k8s.io/v1", "networkpolicies",
+      "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"NetworkPolicy\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"podSelector\":{}}}",
+      policy_cases),
   KIND ("v1", "secrets", "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"}}", secret_cases),
   KIND ("v1", "nodes", "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"x\"}}", node_cases),
-  KIND ("coordination.k8s.io/v1", "leases", "{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"}}", lease_cases),
-  KIND ("v1", "limitranges", "{\"apiVersion\":\"v1\",\"kind\":\"LimitRange\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"limits\":[{\"type\":\"Container\",\"max\":{\"cpu\":\"2\"},\"min\":{\"cpu\":\"1\"}}]}}", limit_cases),
-  KIND ("v1", "resourcequotas", "{\"apiVersion\":\"v1\",\"kind\":\"ResourceQuota\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"hard\":{\"pods\":\"3\",\"count/jobs.batch\":\"2\"}}}", quota_cases),
-  KIND ("scheduling.k8s.io/v1", "priorityclasses", "{\"apiVersion\":\"scheduling.k8s.io/v1\",\"kind\":\"PriorityClass\",\"metadata\":{\"name\":\"x\"},\"value\":5}", priority_cases),
-  KIND ("rbac.authorization.k8s.io/v1", "roles", "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"Role\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"rules\":[{\"verbs\":[\"get\"],\"apiGroups\":[\"\"],\"resources\":[\"pods\"]}]}", role_cases),
-  KIND ("rbac.authorization.k8s.io/v1", "rolebindings", "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"RoleBinding\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"roleRef\":{\"kind\":\"Role\",\"name\":\"r\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"u\"}]}", binding_cases),
-  KIND ("autoscaling/v2", "horizontalpodautoscalers", "{\"apiVersion\":\"autoscaling/v2\",\"kind\":\"HorizontalPodAutoscaler\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"scaleTargetRef\":{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"name\":\"d\"},\"maxReplicas\":3}}", autoscaler_cases),
-  KIND ("policy/v1", "poddisruptionbudgets", "{\"apiVersion\":\"policy/v1\",\"kind\":\"PodDisruptionBudget\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"minAvailable\":1,\"selector\":{\"matchLabels\":{\"a\":\"b\"}}}}", budget_cases),
+  KIND ("coordination.k8s.io/v1", "leases",
+        "{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"}}", lease_cases),
+  KIND (
+      "v1", "limitranges",
+      "{\"apiVersion\":\"v1\",\"kind\":\"LimitRange\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"limits\":[{\"type\":\"Container\",\"max\":{\"cpu\":\"2\"},\"min\":{\"cpu\":\"1\"}}]}}",
+      limit_cases),
+  KIND (
+      "v1", "resourcequotas",
+      "{\"apiVersion\":\"v1\",\"kind\":\"ResourceQuota\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"hard\":{\"pods\":\"3\",\"count/jobs.batch\":\"2\"}}}",
+      quota_cases),
+  KIND ("scheduling.k8s.io/v1", "priorityclasses",
+        "{\"apiVersion\":\"scheduling.k8s.io/v1\",\"kind\":\"PriorityClass\",\"metadata\":{\"name\":\"x\"},\"value\":5}", priority_cases),
+  KIND (
+      "rbac.authorization.k8s.io/v1", "roles",
+      "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"Role\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"rules\":[{\"verbs\":[\"get\"],\"apiGroups\":[\"\"],\"resources\":[\"pods\"]}]}",
+      role_cases),
+  KIND (
+      "rbac.authorization.k8s.io/v1", "rolebindings",
+      "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"RoleBinding\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"roleRef\":{\"kind\":\"Role\",\"name\":\"r\"},\"subjects\":[{\"kind\":\"User\",\"name\":\"u\"}]}",
+      binding_cases),
+  KIND (
+      "autoscaling/v2", "horizontalpodautoscalers",
+      "{\"apiVersion\":\"autoscaling/v2\",\"kind\":\"HorizontalPodAutoscaler\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"scaleTargetRef\":{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"name\":\"d\"},\"maxReplicas\":3}}",
+      autoscaler_cases),
+  KIND (
+      "policy/v1", "poddisruptionbudgets",
+      "{\"apiVersion\":\"policy/v1\",\"kind\":\"PodDisruptionBudget\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"minAvailable\":1,\"selector\":{\"matchLabels\":{\"a\":\"b\"}}}}",
+      budget_cases),
 };
 
 static const Kind updates[] = {
@@ -348,8 +380,14 @@ static const Kind updates[] = {
   KIND ("apps/v1", "deployments", DEPLOYMENT, deployment_updates),
   KIND ("apps/v1", "statefulsets", STATEFUL_SET, stateful_updates),
   KIND ("batch/v1", "jobs", JOB, job_updates),
-  KIND ("v1", "configmaps", "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"immutable\":true,\"data\":{\"a\":\"1\"}}", config_map_updates),
-  KIND ("rbac.authorization.k8s.io/v1", "rolebindings", "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"RoleBinding\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":\"r\"}}", binding_updates),
+  KIND (
+      "v1", "configmaps",
+      "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"immutable\":true,\"data\":{\"a\":\"1\"}}",
+      config_map_updates),
+  KIND (
+      "rbac.authorization.k8s.io/v1", "rolebindings",
+      "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"RoleBinding\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":\"r\"}}",
+      binding_updates),
 };
 
 static void
@@ -379,13 +417,14 @@ test_warnings (void)
   };
   const CubeResource *kind = resource ("v1", "pods");
   g_autoptr (CubeValue) base = parse (POD);
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (CubeValue) value = ready (kind, cube_value_root (base), cases[i].patch);
-    g_autoptr (GPtrArray) warnings = g_ptr_array_new_with_free_func (g_free);
-    cube_schema_warnings (kind, cube_value_root (value), cube_view_none (), warnings);
-    g_assert_cmpuint (warnings->len, ==, 1);
-    g_assert_cmpstr (warnings->pdata[0], ==, cases[i].expected);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (CubeValue) value = ready (kind, cube_value_root (base), cases[i].patch);
+      g_autoptr (GPtrArray) warnings = g_ptr_array_new_with_free_func (g_free);
+      cube_schema_warnings (kind, cube_value_root (value), cube_view_none (), warnings);
+      g_assert_cmpuint (warnings->len, ==, 1);
+      g_assert_cmpstr (warnings->pdata[0], ==, cases[i].expected);
+    }
 }
 
 int

@@ -125,7 +125,8 @@ guint64
 put_pod (Fixture *fixture, const char *name, guint64 expected, guint pad)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (CubeObject) object = cube_store_commit (fixture->store, PODS, "default", name, make_pod ("default", name, pad), expected, NULL, &error);
+  g_autoptr (CubeObject) object =
+      cube_store_commit (fixture->store, PODS, "default", name, make_pod ("default", name, pad), expected, NULL, &error);
   g_assert_no_error (error);
   return cube_object_revision (object);
 }

@@ -55,7 +55,8 @@ client_step (Client *client, GRand *rand, guint64 stamp)
     note.is_delete = FALSE;
   CubeObject *object = note.is_delete ? NULL : make_object ("Pod", "default", name, node, NULL, g_rand_int_range (rand, 0, 3000));
   tell (client->pipe, &note);
-  g_autoptr (CubeObject) done = cube_store_commit (client->store, PODS, "default", name, object, current != NULL ? cube_object_revision (current) : 0, NULL, &error);
+  g_autoptr (CubeObject) done =
+      cube_store_commit (client->store, PODS, "default", name, object, current != NULL ? cube_object_revision (current) : 0, NULL, &error);
   g_assert_no_error (error);
   note.is_acknowledged = TRUE;
   note.revision = cube_object_revision (done);
@@ -136,7 +137,8 @@ judge_store (Judge *judge, CubeStore *store)
         g_autoptr (CubeObject) object = cube_store_get (store, PODS, "default", name);
         guint64 stamp = stamp_of (object);
         if (stamp != key->stamp && !(key->is_open && stamp == key->open_stamp))
-          g_error ("%s: found %" G_GUINT64_FORMAT ", acknowledged %" G_GUINT64_FORMAT " at %" G_GUINT64_FORMAT, name, stamp, key->stamp, key->revision);
+          g_error ("%s: found %" G_GUINT64_FORMAT ", acknowledged %" G_GUINT64_FORMAT " at %" G_GUINT64_FORMAT, name, stamp, key->stamp,
+                   key->revision);
         if (object != NULL && stamp == key->stamp && !key->is_open)
           g_assert_cmpuint (cube_object_revision (object), ==, key->revision);
         live += object != NULL;

@@ -218,14 +218,14 @@ test_batch (void)
   fault_storage_wait_held (f.fault);
   /* One transaction for all that waits; each sees the ones before it. */
   guint64 base = cube_store_revision (f.store) + 1;
-  ask (&f, &answers, PODS, "a", FALSE, 0);         /* base + 1 */
+  ask (&f, &answers, PODS, "a", FALSE, 0); /* base + 1 */
   ask (&f, &answers, PODS, "a", FALSE, 0);
-  ask (&f, &answers, PODS, "a", FALSE, base + 1);  /* base + 2 */
+  ask (&f, &answers, PODS, "a", FALSE, base + 1); /* base + 2 */
   ask (&f, &answers, PODS, "a", FALSE, base + 1);
-  ask (&f, &answers, PODS, "a", TRUE, base + 2);   /* base + 3 */
+  ask (&f, &answers, PODS, "a", TRUE, base + 2); /* base + 3 */
   ask (&f, &answers, PODS, "a", FALSE, base + 3);
-  ask (&f, &answers, PODS, "a", FALSE, 0);         /* base + 4 */
-  ask (&f, &answers, PODS, "b", FALSE, 0);         /* base + 5 */
+  ask (&f, &answers, PODS, "a", FALSE, 0); /* base + 4 */
+  ask (&f, &answers, PODS, "b", FALSE, 0); /* base + 5 */
   g_assert_null (cube_store_get (f.store, PODS, "default", "first"));
   fault_storage_hold (f.fault, FALSE);
   check_answers (&answers, "first:ok a:ok a:AlreadyExists a:ok a:Conflict a:ok a:NotFound a:ok b:ok ");
@@ -272,7 +272,8 @@ test_failed_batch (gconstpointer data)
   fault_storage_heal (f.fault);
   /* It finds out by itself. */
   g_autofree char *now = NULL;
-  for (gint64 end = g_get_monotonic_time () + 10 * G_USEC_PER_SEC; !cube_context_get_health (f.context, &now) && g_get_monotonic_time () < end;)
+  for (gint64 end = g_get_monotonic_time () + 10 * G_USEC_PER_SEC;
+       !cube_context_get_health (f.context, &now) && g_get_monotonic_time () < end;)
     {
       g_clear_pointer (&now, g_free);
       g_usleep (10000);
@@ -371,8 +372,8 @@ test_load_many (void)
       g_mutex_lock (&answers.lock);
       answers.waiting++;
       g_mutex_unlock (&answers.lock);
-      cube_store_propose (f.store, PODS, "default", names->pdata[i], make_object ("Pod", "default", names->pdata[i], i % 2 ? "odd" : "even", "uid-1", 900), 0,
-                          asked_done, asked);
+      cube_store_propose (f.store, PODS, "default", names->pdata[i],
+                          make_object ("Pod", "default", names->pdata[i], i % 2 ? "odd" : "even", "uid-1", 900), 0, asked_done, asked);
     }
   fixture_close (&f); /* commits what was accepted */
   g_assert_cmpuint (answers.waiting, ==, 0);
@@ -399,7 +400,10 @@ test_load_bad (void)
 {
   Fixture f;
   g_autoptr (GError) error = NULL;
-  CubeStorageChange change = { "/pods\x1f" "default\x1f" "bad", "{\"a\":", 5, 5, 0 };
+  CubeStorageChange change = { "/pods\x1f"
+                               "default\x1f"
+                               "bad",
+                               "{\"a\":", 5, 5, 0 };
   fixture_init (&f, STORAGE_MEMORY, FALSE);
   g_assert_true (fault_storage_ops.commit (f.fault, &change, 1, NULL));
   g_assert_false (fixture_try_open (&f, &error));
@@ -412,10 +416,16 @@ test_load_bad (void)
 int
 main (int argc, char **argv)
 {
-  static const struct { const char *name; StorageKind kind; } kinds[] = { { "memory", STORAGE_MEMORY }, { "sqlite", STORAGE_SQLITE } };
-  static const struct { const char *name; GTestDataFunc run; } tests[] = {
-    { "basics", test_basics },   { "expected", test_expected }, { "indexes", test_indexes },
-    { "failed-batch", test_failed_batch }, { "volatile", test_volatile }, { "compaction", test_compaction },
+  static const struct {
+    const char *name;
+    StorageKind kind;
+  } kinds[] = { { "memory", STORAGE_MEMORY }, { "sqlite", STORAGE_SQLITE } };
+  static const struct {
+    const char *name;
+    GTestDataFunc run;
+  } tests[] = {
+    { "basics", test_basics },     { "expected", test_expected },     { "indexes", test_indexes }, { "failed-batch", test_failed_batch },
+    { "volatile", test_volatile }, { "compaction", test_compaction },
   };
   g_test_init (&argc, &argv, NULL);
   for (guint k = 0; k < G_N_ELEMENTS (kinds); k++)

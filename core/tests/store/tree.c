@@ -113,7 +113,9 @@ static void
 test_extract (void)
 {
   check_extract ("{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"},\"spec\":{\"nodeName\":\"n1\"}}", "n1");
-  check_extract ("{\"metadata\":{\"annotations\":{\"x\":\"\\\"nodeName\\\":\\\"evil\\\"}\",\"y\":\"\\\\\"}},\"spec\":{\"a\":[1,{\"nodeName\":\"no\"}],\"nodeName\":\"n2\",\"z\":1}}", "n2");
+  check_extract (
+      "{\"metadata\":{\"annotations\":{\"x\":\"\\\"nodeName\\\":\\\"evil\\\"}\",\"y\":\"\\\\\"}},\"spec\":{\"a\":[1,{\"nodeName\":\"no\"}],\"nodeName\":\"n2\",\"z\":1}}",
+      "n2");
   check_extract ("{\"spec\":{\"a\":{\"nodeName\":\"no\"}},\"status\":{\"nodeName\":\"no\"}}", NULL);
   check_extract ("{\"nodeName\":\"no\",\"spec\":{}}", NULL);
   check_extract ("{\"spec\":{\"nodeName\":\"\"}}", NULL);

@@ -50,9 +50,10 @@ write_verdict (CubeMut *root, CubeView current, gpointer data)
   CubeMut *conditions = cube_mut_ensure_array (status, "conditions");
   gboolean is_good = verdict->problem == NULL;
   cube_time_format (cube_context_now_us (verdict->custom->context), now);
-  workload_state_condition (conditions, "NamesAccepted", is_good, is_good ? "NoConflicts" : "NotAccepted", is_good ? "no conflicts found" : verdict->problem, now);
+  workload_state_condition (conditions, "NamesAccepted", is_good, is_good ? "NoConflicts" : "NotAccepted",
+                            is_good ? "no conflicts found" : verdict->problem, now);
   workload_state_condition (conditions, "Established", is_good, is_good ? "InitialNamesAccepted" : "NotAccepted",
-                 is_good ? "the initial names have been accepted" : "not all names are accepted", now);
+                            is_good ? "the initial names have been accepted" : "not all names are accepted", now);
   cube_mut_set_view (status, "acceptedNames", cube_view_member (spec, "names"));
   add_stored_version (status, spec);
   return !cube_mut_equal_view (status, cube_view_member (current, "status"));
@@ -68,7 +69,8 @@ serve (Custom *custom, CubeObject *definition)
   gboolean is_served = cube_schema_put_custom (custom->schema, cube_value_root (value), &error);
   Verdict verdict = { custom, is_served ? NULL : error->message };
   g_autoptr (GError) problem = NULL;
-  g_autoptr (CubeObject) told = cube_client_modify (custom->client, custom->definitions, "status", NULL, cube_object_name (definition), write_verdict, &verdict, &problem);
+  g_autoptr (CubeObject) told = cube_client_modify (custom->client, custom->definitions, "status", NULL, cube_object_name (definition),
+                                                    write_verdict, &verdict, &problem);
   if (told == NULL && !g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     g_warning ("customresourcedefinition %s: %s", cube_object_name (definition), problem->message);
 }
@@ -150,6 +152,10 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
   return TRUE;
 }
 
-static const CubeComponentOps component = { .ops_size = sizeof (CubeComponentOps), .role = "api", .order = 8, .start = component_start, .stop = component_stop };
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_COMPONENT, CUBE_COMPONENT_VERSION, "custom-resources", component), { NULL, 0, 0, NULL, NULL } };
-CUBE_PLUGIN_DEFINE (.name = "api-custom", .version = "1.0", .license = "Apache-2.0", .description = "serves custom resources", .impls = impls, .load = load, .unload = g_free);
+static const CubeComponentOps component = {
+  .ops_size = sizeof (CubeComponentOps), .role = "api", .order = 8, .start = component_start, .stop = component_stop
+};
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_COMPONENT, CUBE_COMPONENT_VERSION, "custom-resources", component),
+                                           { NULL, 0, 0, NULL, NULL } };
+CUBE_PLUGIN_DEFINE (.name = "api-custom", .version = "1.0", .license = "Apache-2.0", .description = "serves custom resources",
+                    .impls = impls, .load = load, .unload = g_free);

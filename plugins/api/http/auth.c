@@ -84,8 +84,8 @@ http_authenticate (HttpCall *call, GError **error)
 
 typedef struct {
   const char *user, *uid;
-  GPtrArray *groups;  /* borrowed texts */
-  GHashTable *extra;  /* key → GPtrArray of texts */
+  GPtrArray *groups; /* borrowed texts */
+  GHashTable *extra; /* key → GPtrArray of texts */
   gboolean is_asked;
 } Impersonation;
 
@@ -121,11 +121,18 @@ collect (const char *name, const char *value, gpointer data)
 }
 
 static gboolean
-may_impersonate (HttpCall *call, const char *group, const char *version, const char *resource, const char *subresource, const char *ns, const char *name,
-                 GError **error)
+may_impersonate (HttpCall *call, const char *group, const char *version, const char *resource, const char *subresource, const char *ns,
+                 const char *name, GError **error)
 {
-  CubeAttributes attributes = { .user = call->user, .verb = "impersonate", .group = group, .version = version, .resource = resource,
-                                .subresource = subresource, .ns = ns, .name = name, .path = call->url.path };
+  CubeAttributes attributes = { .user = call->user,
+                                .verb = "impersonate",
+                                .group = group,
+                                .version = version,
+                                .resource = resource,
+                                .subresource = subresource,
+                                .ns = ns,
+                                .name = name,
+                                .path = call->url.path };
   return cube_authorize (call->server->registry, &attributes, error);
 }
 
@@ -227,7 +234,9 @@ gboolean
 http_authorize (HttpCall *call, const char *verb, GError **error)
 {
   const HttpUrl *url = &call->url;
-  CubeAttributes attributes = { .user = call->user, .verb = verb, .path = url->path, .group = "", .version = "", .subresource = "", .ns = "", .name = "" };
+  CubeAttributes attributes = {
+    .user = call->user, .verb = verb, .path = url->path, .group = "", .version = "", .subresource = "", .ns = "", .name = ""
+  };
   if (url->is_resource)
     {
       attributes.group = url->group;

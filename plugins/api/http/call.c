@@ -123,8 +123,8 @@ static gboolean
 check_length (HttpCall *call, GError **error)
 {
   SoupMessageHeaders *headers = soup_server_message_get_request_headers (call->msg);
-  if (soup_message_headers_get_encoding (headers) != SOUP_ENCODING_CONTENT_LENGTH ||
-      soup_message_headers_get_content_length (headers) <= HTTP_MAX_BODY)
+  if (soup_message_headers_get_encoding (headers) != SOUP_ENCODING_CONTENT_LENGTH
+      || soup_message_headers_get_content_length (headers) <= HTTP_MAX_BODY)
     return TRUE;
   soup_message_headers_replace (soup_server_message_get_response_headers (call->msg), "Connection", "close");
   g_propagate_error (error, too_large ());
@@ -173,7 +173,8 @@ begin (HttpCall *call, GError **error)
     return FALSE;
   if (!is_served_method (call->method))
     {
-      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_METHOD_NOT_ALLOWED, "the server does not allow this method on the requested resource");
+      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_METHOD_NOT_ALLOWED,
+                           "the server does not allow this method on the requested resource");
       return FALSE;
     }
   if (call->url.is_resource)

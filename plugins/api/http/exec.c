@@ -6,8 +6,12 @@
 
 #define CLOSE_SIGNAL 255
 
-static const struct { const char *name; guint version; gboolean is_base64; } protocols[] = {
-  { "v5.channel.k8s.io", 5, FALSE }, { "v4.channel.k8s.io", 4, FALSE }, { "v4.base64.channel.k8s.io", 4, TRUE },
+static const struct {
+  const char *name;
+  guint version;
+  gboolean is_base64;
+} protocols[] = {
+  { "v5.channel.k8s.io", 5, FALSE }, { "v4.channel.k8s.io", 4, FALSE },    { "v4.base64.channel.k8s.io", 4, TRUE },
   { "channel.k8s.io", 1, FALSE },    { "base64.channel.k8s.io", 1, TRUE },
 };
 
@@ -135,9 +139,7 @@ on_frame (HttpWsOpcode opcode, const guint8 *bytes, gsize length, gpointer data)
       http_ws_append (out, HTTP_WS_PONG, NULL, 0, bytes, length);
       http_session_write (session, out);
       break;
-    case HTTP_WS_CLOSE:
-      break_off (session, 1000);
-      break;
+    case HTTP_WS_CLOSE: break_off (session, 1000); break;
     case HTTP_WS_TEXT:
     case HTTP_WS_BINARY:
       if (session->tunnel != NULL)
@@ -150,8 +152,7 @@ on_frame (HttpWsOpcode opcode, const guint8 *bytes, gsize length, gpointer data)
       else if (length > 0)
         take_message (session, bytes[0], bytes + 1, length - 1);
       break;
-    default:
-      break;
+    default: break;
     }
 }
 
@@ -169,8 +170,9 @@ exec_open (HttpSession *session, const CubeNodeAgentOps *agent, gpointer state, 
 {
   gboolean is_exec = strcmp (session->kind, "exec") == 0;
   if (is_exec && CUBE_OPS_HAS (agent, exec))
-    return agent->exec (state, session->ns, session->pod, session->uid, session->container, (const char *const *) session->command, session->has_stdin,
-                        session->has_stdout, session->has_stderr, session->tty, &http_session_sink, session, &session->backend, error);
+    return agent->exec (state, session->ns, session->pod, session->uid, session->container, (const char *const *) session->command,
+                        session->has_stdin, session->has_stdout, session->has_stderr, session->tty, &http_session_sink, session,
+                        &session->backend, error);
   if (!is_exec && CUBE_OPS_HAS (agent, attach))
     return agent->attach (state, session->ns, session->pod, session->uid, session->container, session->has_stdin, session->has_stdout,
                           session->has_stderr, session->tty, &http_session_sink, session, &session->backend, error);
@@ -220,10 +222,13 @@ forward_make_head (HttpSession *session)
 static const HttpSessionOps exec_ops = {
   .open = exec_open, .make_head = ws_make_head, .append = append_message, .append_end = exec_append_end, .received = ws_received
 };
-static const HttpSessionOps forward_ops = {
-  .open = forward_open, .make_head = forward_make_head, .append = append_message, .append_end = forward_append_end, .received = ws_received,
-  .drained = http_tunnel_drained, .ended = http_tunnel_end
-};
+static const HttpSessionOps forward_ops = { .open = forward_open,
+                                            .make_head = forward_make_head,
+                                            .append = append_message,
+                                            .append_end = forward_append_end,
+                                            .received = ws_received,
+                                            .drained = http_tunnel_drained,
+                                            .ended = http_tunnel_end };
 
 /* ---- the handshake ---- */
 
@@ -268,7 +273,8 @@ static gboolean
 check_upgrade (HttpSession *session, GError **error)
 {
   SoupMessageHeaders *headers = soup_server_message_get_request_headers (session->call->msg);
-  const char *upgrade = soup_message_headers_get_list (headers, "Upgrade"), *key = soup_message_headers_get_one (headers, "Sec-WebSocket-Key");
+  const char *upgrade = soup_message_headers_get_list (headers, "Upgrade"),
+             *key = soup_message_headers_get_one (headers, "Sec-WebSocket-Key");
   if (upgrade == NULL || !soup_header_contains (upgrade, "websocket"))
     return bad_request ("Upgrade request required: use a client that speaks WebSocket (kubectl 1.31 or later)", error);
   if (strcmp (session->call->method, "GET") != 0 || !soup_message_headers_header_contains (headers, "Connection", "Upgrade"))

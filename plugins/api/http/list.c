@@ -177,7 +177,8 @@ wants_gzip (HttpCall *call)
   /* on the machine itself copying is cheaper than compressing */
   if (conn == NULL || http_conn_is_loopback (conn, call->msg))
     return FALSE;
-  return http_accepts_coding (soup_message_headers_get_list (soup_server_message_get_request_headers (call->msg), "Accept-Encoding"), "gzip");
+  return http_accepts_coding (soup_message_headers_get_list (soup_server_message_get_request_headers (call->msg), "Accept-Encoding"),
+                              "gzip");
 }
 
 static void
@@ -229,8 +230,8 @@ http_respond_list (HttpCall *call, CubeResponse *response)
   list->response = response;
   list->now_us = cube_context_now_us (call->server->context);
   list->block = g_string_new (NULL);
-  gboolean is_whole = format->encoding == HTTP_ENCODING_YAML || format->is_pretty || soup_server_message_get_http_version (call->msg) == SOUP_HTTP_1_0 ||
-                      strcmp (call->method, "HEAD") == 0;
+  gboolean is_whole = format->encoding == HTTP_ENCODING_YAML || format->is_pretty
+                      || soup_server_message_get_http_version (call->msg) == SOUP_HTTP_1_0 || strcmp (call->method, "HEAD") == 0;
   if (!is_whole && is_large (response->objects, HTTP_BLOCK))
     {
       stream_list (call, list);

@@ -73,7 +73,8 @@ read_number (const HttpQuery *query, const char *field, gint64 least, gint64 *re
   const char *text = http_query_get (query, field);
   if (text == NULL || *text == '\0' || *ret_value >= least)
     return TRUE;
-  g_autofree char *body = g_strdup_printf ("Invalid value: %" G_GINT64_FORMAT ": must be greater than %s0", *ret_value, least == 0 ? "or equal to " : "");
+  g_autofree char *body =
+      g_strdup_printf ("Invalid value: %" G_GINT64_FORMAT ": must be greater than %s0", *ret_value, least == 0 ? "or equal to " : "");
   return invalid (field, body, error);
 }
 
@@ -84,8 +85,9 @@ read_options (const HttpQuery *query, CubeLogOptions *options, GError **error)
   options->previous = http_query_bool (query, "previous");
   options->timestamps = http_query_bool (query, "timestamps");
   options->insecure = http_query_bool (query, "insecureSkipTLSVerifyBackend");
-  if (!read_number (query, "tailLines", 0, &options->tail_lines, error) || !read_number (query, "limitBytes", 1, &options->limit_bytes, error) ||
-      !read_number (query, "sinceSeconds", 1, &options->since_seconds, error))
+  if (!read_number (query, "tailLines", 0, &options->tail_lines, error)
+      || !read_number (query, "limitBytes", 1, &options->limit_bytes, error)
+      || !read_number (query, "sinceSeconds", 1, &options->since_seconds, error))
     return FALSE;
   const char *since = http_query_get (query, "sinceTime");
   if (since == NULL || *since == '\0')

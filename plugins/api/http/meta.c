@@ -36,11 +36,12 @@ run_version (HttpCall *call, const char *rest)
   struct utsname name;
   const char *machine = uname (&name) == 0 ? name.machine : "unknown";
   const char *arch = strcmp (machine, "x86_64") == 0 ? "amd64" : strcmp (machine, "aarch64") == 0 ? "arm64" : machine;
-  char *text = g_strdup_printf ("{\n  \"major\": \"1\",\n  \"minor\": \"36\",\n  \"emulationMajor\": \"1\",\n  \"emulationMinor\": \"36\",\n"
-                                "  \"minCompatibilityMajor\": \"1\",\n  \"minCompatibilityMinor\": \"35\",\n  \"gitVersion\": \"v1.36.2-cube%s\",\n"
-                                "  \"gitCommit\": \"\",\n  \"gitTreeState\": \"clean\",\n  \"buildDate\": \"\",\n  \"goVersion\": \"\",\n"
-                                "  \"compiler\": \"gcc\",\n  \"platform\": \"linux/%s\"\n}",
-                                version != NULL ? version : "", arch);
+  char *text =
+      g_strdup_printf ("{\n  \"major\": \"1\",\n  \"minor\": \"36\",\n  \"emulationMajor\": \"1\",\n  \"emulationMinor\": \"36\",\n"
+                       "  \"minCompatibilityMajor\": \"1\",\n  \"minCompatibilityMinor\": \"35\",\n  \"gitVersion\": \"v1.36.2-cube%s\",\n"
+                       "  \"gitCommit\": \"\",\n  \"gitTreeState\": \"clean\",\n  \"buildDate\": \"\",\n  \"goVersion\": \"\",\n"
+                       "  \"compiler\": \"gcc\",\n  \"platform\": \"linux/%s\"\n}",
+                       version != NULL ? version : "", arch);
   http_respond_text (call, 200, "application/json", text, -1);
 }
 
@@ -150,9 +151,21 @@ run_checks (HttpCall *call, const char *path, gboolean is_readiness, const char 
   not_found (call);
 }
 
-static void run_healthz (HttpCall *call, const char *rest) { run_checks (call, "/healthz", FALSE, rest); }
-static void run_livez (HttpCall *call, const char *rest) { run_checks (call, "/livez", FALSE, rest); }
-static void run_readyz (HttpCall *call, const char *rest) { run_checks (call, "/readyz", TRUE, rest); }
+static void
+run_healthz (HttpCall *call, const char *rest)
+{
+  run_checks (call, "/healthz", FALSE, rest);
+}
+static void
+run_livez (HttpCall *call, const char *rest)
+{
+  run_checks (call, "/livez", FALSE, rest);
+}
+static void
+run_readyz (HttpCall *call, const char *rest)
+{
+  run_checks (call, "/readyz", TRUE, rest);
+}
 
 /* ---- metrics ---- */
 
@@ -239,7 +252,8 @@ run_openapi_v2 (HttpCall *call, const char *rest)
 static void
 run_openapi_v3 (HttpCall *call, const char *rest)
 {
-  respond_document (call, *rest == '\0' ? cube_schema_openapi_v3_index (call->server->schema) : cube_schema_openapi_v3 (call->server->schema, rest));
+  respond_document (call, *rest == '\0' ? cube_schema_openapi_v3_index (call->server->schema)
+                                        : cube_schema_openapi_v3 (call->server->schema, rest));
 }
 
 /* ---- OpenID: the keys service-account tokens verify with ---- */
@@ -284,7 +298,10 @@ run_openid_configuration (HttpCall *call, const char *rest)
 
 /* ---- the list of paths ---- */
 
-static const struct { const char *path; PathFunc run; } paths[] = {
+static const struct {
+  const char *path;
+  PathFunc run;
+} paths[] = {
   { "/.well-known/openid-configuration", run_openid_configuration },
   { "/api", run_api },
   { "/apis", run_apis },

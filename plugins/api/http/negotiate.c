@@ -109,8 +109,8 @@ match_shape (const Clause *clause, gboolean is_discovery, HttpFormat *format)
   if (is_discovery)
     {
       format->is_aggregated_discovery = TRUE;
-      return strcmp (clause->as, "APIGroupDiscoveryList") == 0 && g_strcmp0 (clause->group, "apidiscovery.k8s.io") == 0 &&
-             g_strcmp0 (clause->version, "v2") == 0;
+      return strcmp (clause->as, "APIGroupDiscoveryList") == 0 && g_strcmp0 (clause->group, "apidiscovery.k8s.io") == 0
+             && g_strcmp0 (clause->version, "v2") == 0;
     }
   if (g_strcmp0 (clause->group, "meta.k8s.io") != 0 || g_strcmp0 (clause->version, "v1") != 0)
     return FALSE;
@@ -140,8 +140,8 @@ http_negotiate (const char *accept, gboolean is_discovery, HttpFormat *ret_forma
     {
       const Clause *clause = clauses->pdata[i];
       memset (&format, 0, sizeof format);
-      if (clause->q > 0 && match_encoding (clause->type, &format.encoding) && match_shape (clause, is_discovery, &format) &&
-          (clause->stream == NULL || strcmp (clause->stream, "watch") == 0))
+      if (clause->q > 0 && match_encoding (clause->type, &format.encoding) && match_shape (clause, is_discovery, &format)
+          && (clause->stream == NULL || strcmp (clause->stream, "watch") == 0))
         {
           *ret_format = format;
           return TRUE;

@@ -59,17 +59,17 @@ component_is_ready (gpointer state, char **ret_why)
   return FALSE;
 }
 
-static const CubeComponentOps component_ops = {
-  .ops_size = sizeof (CubeComponentOps), .role = "api", .order = 10, .start = component_start, .stop = component_stop, .is_ready = component_is_ready
-};
+static const CubeComponentOps component_ops = { .ops_size = sizeof (CubeComponentOps),
+                                                .role = "api",
+                                                .order = 10,
+                                                .start = component_start,
+                                                .stop = component_stop,
+                                                .is_ready = component_is_ready };
 
-static const CubeInterfaceImpl impls[] = {
-  CUBE_IMPL (CUBE_COMPONENT, CUBE_COMPONENT_VERSION, "api-http", component_ops),
-  { 0 }
-};
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_COMPONENT, CUBE_COMPONENT_VERSION, "api-http", component_ops), { 0 } };
 
-CUBE_PLUGIN_DEFINE (.name = "api-http", .version = "1", .description = "the Kubernetes API over HTTPS", .license = "Apache-2.0", .impls = impls,
-                    .load = load, .unload = unload,
+CUBE_PLUGIN_DEFINE (.name = "api-http", .version = "1", .description = "the Kubernetes API over HTTPS", .license = "Apache-2.0",
+                    .impls = impls, .load = load, .unload = unload,
                     .config_schema = "workers int 0 worker threads, 0 = one per core up to 8\n"
                                      "max-connections int 8192 open connections\n"
                                      "max-requests-inflight int 400 reads at once\n"

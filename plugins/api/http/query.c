@@ -145,7 +145,8 @@ check_field_manager (const CubeRequest *request, const char *manager, GError **e
       if (g_unichar_isprint (c))
         continue;
       g_autofree char *quoted = go_quote (manager);
-      g_autofree char *body = g_strdup_printf ("Invalid value: %s: invalid character U+%04X (at position %d)", quoted, c, (int) (p - manager));
+      g_autofree char *body =
+          g_strdup_printf ("Invalid value: %s: invalid character U+%04X (at position %d)", quoted, c, (int) (p - manager));
       return invalid_option (request->verb, "FieldValueInvalid", "fieldManager", body, error);
     }
   return TRUE;
@@ -225,7 +226,8 @@ check_revision_match (const HttpQuery *query, CubeRequest *request, GError **err
   gboolean is_watch = request->verb == CUBE_VERB_WATCH;
   gboolean has_initial = http_query_get (query, "sendInitialEvents") != NULL;
   if (has_initial && !is_watch)
-    return invalid_option (request->verb, "FieldValueForbidden", "sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list", error);
+    return invalid_option (request->verb, "FieldValueForbidden", "sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list",
+                           error);
   if (has_initial && g_strcmp0 (match, "NotOlderThan") != 0)
     return invalid_option (request->verb, "FieldValueForbidden", "resourceVersionMatch",
                            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan", error);
@@ -269,7 +271,8 @@ check_revision (const char *revision, GError **error)
     if (!g_ascii_isdigit (*p))
       {
         g_autofree char *shown = g_strescape (revision, NULL);
-        g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "invalid resource version: strconv.ParseUint: parsing \"%s\": invalid syntax", shown);
+        g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                     "invalid resource version: strconv.ParseUint: parsing \"%s\": invalid syntax", shown);
         return FALSE;
       }
   return TRUE;
@@ -285,7 +288,8 @@ apply_list_options (const HttpQuery *query, CubeRequest *request, GError **error
   request->send_initial_events = http_query_bool (query, "sendInitialEvents");
   if (http_query_bool (query, "export"))
     {
-      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "the export parameter, deprecated since v1.14, is no longer supported");
+      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                           "the export parameter, deprecated since v1.14, is no longer supported");
       return FALSE;
     }
   if (!check_revision (request->resource_version, error) || !http_query_int (query, "limit", 0, &number, error))
@@ -314,15 +318,12 @@ http_query_apply (const HttpQuery *query, CubeRequest *request, GError **error)
       request->resource_version = non_empty (http_query_get (query, "resourceVersion"));
       return check_revision (request->resource_version, error);
     case CUBE_VERB_LIST:
-    case CUBE_VERB_WATCH:
-      return apply_list_options (query, request, error);
-    case CUBE_VERB_DELETE:
-      return apply_write_options (query, request, error) && apply_delete_options (query, request, error);
+    case CUBE_VERB_WATCH: return apply_list_options (query, request, error);
+    case CUBE_VERB_DELETE: return apply_write_options (query, request, error) && apply_delete_options (query, request, error);
     case CUBE_VERB_DELETE_COLLECTION:
-      return apply_write_options (query, request, error) && apply_delete_options (query, request, error) &&
-             apply_list_options (query, request, error);
-    default:
-      return apply_write_options (query, request, error);
+      return apply_write_options (query, request, error) && apply_delete_options (query, request, error)
+             && apply_list_options (query, request, error);
+    default: return apply_write_options (query, request, error);
     }
 }
 

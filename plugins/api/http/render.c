@@ -115,16 +115,19 @@ http_render_row (const CubeResource *resource, CubeObject *object, const char *i
 }
 
 void
-http_render_object (const HttpFormat *format, const CubeResource *resource, CubeObject *object, const char *include_object, gboolean with_columns,
-                    gint64 now_us, GString *out)
+http_render_object (const HttpFormat *format, const CubeResource *resource, CubeObject *object, const char *include_object,
+                    gboolean with_columns, gint64 now_us, GString *out)
 {
   gsize length;
   const char *json = cube_object_json (object, &length);
   switch (format->shape)
     {
     case HTTP_SHAPE_TABLE:
-      g_string_append_printf (out, "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"%" G_GUINT64_FORMAT "\"},"
-                              "\"columnDefinitions\":", cube_object_revision (object));
+      g_string_append_printf (out,
+                              "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"%" G_GUINT64_FORMAT
+                              "\"},"
+                              "\"columnDefinitions\":",
+                              cube_object_revision (object));
       if (with_columns)
         cube_schema_append_columns (resource, out);
       else
@@ -134,11 +137,7 @@ http_render_object (const HttpFormat *format, const CubeResource *resource, Cube
       g_string_append (out, "]}");
       break;
     case HTTP_SHAPE_PARTIAL:
-    case HTTP_SHAPE_PARTIAL_LIST:
-      http_render_partial (object, out);
-      break;
-    default:
-      g_string_append_len (out, json, (gssize) length);
-      break;
+    case HTTP_SHAPE_PARTIAL_LIST: http_render_partial (object, out); break;
+    default: g_string_append_len (out, json, (gssize) length); break;
     }
 }

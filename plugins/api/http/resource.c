@@ -178,8 +178,8 @@ refuse_body (HttpCall *call, const char *data, gsize length, GError *why, GError
       const char *kind = is_delete ? "DeleteOptions" : call->sub != NULL ? call->sub->kind : call->resource->kind;
       g_autofree char *shown = summary (data, length);
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
-                   "the object provided is unrecognized (must be of type %s): couldn't get version/kind; json parse error: %s (%s)", kind, why->message,
-                   shown);
+                   "the object provided is unrecognized (must be of type %s): couldn't get version/kind; json parse error: %s (%s)", kind,
+                   why->message, shown);
     }
   return FALSE;
 }

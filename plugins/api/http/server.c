@@ -92,8 +92,8 @@ http_conn_is_loopback (HttpConn *conn, SoupServerMessage *msg)
   if (conn->is_loopback < 0)
     {
       GSocketAddress *address = soup_server_message_get_remote_address (msg);
-      conn->is_loopback = G_IS_INET_SOCKET_ADDRESS (address) &&
-                          g_inet_address_get_is_loopback (g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
+      conn->is_loopback = G_IS_INET_SOCKET_ADDRESS (address)
+                          && g_inet_address_get_is_loopback (g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
     }
   return conn->is_loopback;
 }
@@ -183,8 +183,8 @@ reap (HttpConn *conn)
       return TRUE;
     }
   /* a message still there would be told "disconnected" and then go on reading: only when the server's list alone holds the connection */
-  if (!conn->is_hung_up || conn->phase != HTTP_PHASE_IDLE || conn->soup == NULL || g_atomic_int_get ((gint *) &conn->soup->ref_count) != 1 ||
-      recv (g_socket_get_fd (conn->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+  if (!conn->is_hung_up || conn->phase != HTTP_PHASE_IDLE || conn->soup == NULL || g_atomic_int_get ((gint *) &conn->soup->ref_count) != 1
+      || recv (g_socket_get_fd (conn->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
     return FALSE;
   g_signal_emit_by_name (conn->soup, "disconnected"); /* the server lets go of it */
   return TRUE;
@@ -399,7 +399,8 @@ bound_port (int fd)
   socklen_t size = sizeof native;
   if (getsockname (fd, (struct sockaddr *) &native, &size) != 0)
     return 0;
-  return native.ss_family == AF_INET6 ? ntohs (((struct sockaddr_in6 *) &native)->sin6_port) : ntohs (((struct sockaddr_in *) &native)->sin_port);
+  return native.ss_family == AF_INET6 ? ntohs (((struct sockaddr_in6 *) &native)->sin6_port)
+                                      : ntohs (((struct sockaddr_in *) &native)->sin_port);
 }
 
 /* One socket a worker on one port. SO_REUSEPORT must be set before GLib sees the descriptor; it would also let two servers share a port
@@ -454,8 +455,8 @@ worker_start (gpointer data)
 {
   HttpWorker *worker = data;
   GError *error = NULL;
-  worker->soup = g_object_new (SOUP_TYPE_SERVER, "tls-certificate", worker->server->certificate, "tls-auth-mode", G_TLS_AUTHENTICATION_REQUESTED,
-                               "raw-paths", TRUE, "server-header", NULL, NULL);
+  worker->soup = g_object_new (SOUP_TYPE_SERVER, "tls-certificate", worker->server->certificate, "tls-auth-mode",
+                               G_TLS_AUTHENTICATION_REQUESTED, "raw-paths", TRUE, "server-header", NULL, NULL);
   g_signal_connect (worker->soup, "request-started", G_CALLBACK (request_started), worker);
   g_signal_connect (worker->soup, "request-started", G_CALLBACK (connect_certificate), worker);
   g_signal_connect (worker->soup, "request-read", G_CALLBACK (request_read), worker);
@@ -489,7 +490,8 @@ add_worker (HttpServer *server, guint index, int fd, GError **error)
   g_socket_set_listen_backlog (worker->socket, 1024);
   if (cube_loop_get_main_context (worker->loop) == NULL)
     {
-      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_NOT_IMPLEMENTED, "the HTTP front end needs real loops; it does not run under simulation");
+      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_NOT_IMPLEMENTED,
+                           "the HTTP front end needs real loops; it does not run under simulation");
       return FALSE;
     }
   return TRUE;
@@ -659,7 +661,8 @@ http_server_stop (HttpServer *server)
       on_all_workers (server, worker_close);
       gint64 end = g_get_monotonic_time () + DRAIN_US;
       g_mutex_lock (&server->lock);
-      while (g_atomic_int_get (&server->n_reading) + g_atomic_int_get (&server->n_mutating) > 0 && g_cond_wait_until (&server->cond, &server->lock, end))
+      while (g_atomic_int_get (&server->n_reading) + g_atomic_int_get (&server->n_mutating) > 0
+             && g_cond_wait_until (&server->cond, &server->lock, end))
         ;
       g_mutex_unlock (&server->lock);
       on_all_workers (server, worker_stop);

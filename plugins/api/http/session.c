@@ -206,14 +206,11 @@ deliver (HttpSession *session, const Inbound *inbound)
   switch (inbound->type)
     {
     case INBOUND_BYTES:
-      ops->write (session->backend.stream, inbound->channel, g_bytes_get_data (inbound->bytes, &length), g_bytes_get_size (inbound->bytes), NULL);
+      ops->write (session->backend.stream, inbound->channel, g_bytes_get_data (inbound->bytes, &length), g_bytes_get_size (inbound->bytes),
+                  NULL);
       break;
-    case INBOUND_END:
-      ops->close_channel (session->backend.stream, inbound->channel);
-      break;
-    case INBOUND_RESIZE:
-      ops->resize (session->backend.stream, inbound->columns, inbound->rows);
-      break;
+    case INBOUND_END: ops->close_channel (session->backend.stream, inbound->channel); break;
+    case INBOUND_RESIZE: ops->resize (session->backend.stream, inbound->columns, inbound->rows); break;
     case INBOUND_HANG_UP:
       ops->close (session->backend.stream);
       session->backend.ops = NULL;
@@ -435,7 +432,8 @@ choose_container (HttpSession *session, CubeView spec, GError **error)
       return TRUE;
     }
   g_autofree char *init_text = n_init > 0 ? g_strdup_printf (" or one of the init containers: [%s]", init_names) : g_strdup ("");
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "a container name must be specified for pod %s, choose one of: [%s]%s", session->pod, names, init_text);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "a container name must be specified for pod %s, choose one of: [%s]%s",
+               session->pod, names, init_text);
   return FALSE;
 }
 
@@ -456,7 +454,8 @@ look_at_pod (HttpSession *session, GError **error)
     return FALSE;
   if (!is_log && (g_strcmp0 (phase, "Succeeded") == 0 || g_strcmp0 (phase, "Failed") == 0))
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "cannot exec into a container in a completed pod; current phase is %s", phase);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "cannot exec into a container in a completed pod; current phase is %s",
+                   phase);
       return FALSE;
     }
   if (*session->node == '\0' && !is_log)
@@ -475,7 +474,8 @@ find_agent (HttpSession *session, GError **error)
     session->agent = cube_registry_lookup (session->server->registry, CUBE_NODE_AGENT, "*");
   if (session->agent != NULL)
     return TRUE;
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "the agent of node \"%s\" cannot be reached from this server", session->node);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "the agent of node \"%s\" cannot be reached from this server",
+               session->node);
   return FALSE;
 }
 
@@ -490,8 +490,8 @@ open_work (gpointer data)
       session->is_ended = TRUE;
       return;
     }
-  if (find_agent (session, &session->error) && !session->ops->open (session, session->agent->ops, session->agent->state, &session->error) &&
-      session->error == NULL)
+  if (find_agent (session, &session->error) && !session->ops->open (session, session->agent->ops, session->agent->state, &session->error)
+      && session->error == NULL)
     session->error = g_error_new_literal (CUBE_ERROR, CUBE_ERROR_INTERNAL, "the agent gave no reason");
 }
 

@@ -17,12 +17,12 @@ struct _HttpStream {
   GList link;
   GIOStream *io;
   GSocket *socket;
-  char *queue;                 /* not yet written: queue[queue_at … queue_length) */
+  char *queue; /* not yet written: queue[queue_at … queue_length) */
   gsize queue_at, queue_length;
-  const HttpStreamOps *ops;    /* NULL = finishing or freed: nobody to call */
+  const HttpStreamOps *ops; /* NULL = finishing or freed: nobody to call */
   gpointer owner;
-  guint busy;                  /* calls in progress: freed by the last of them */
-  gint64 finished_us;          /* when finish was asked for */
+  guint busy;         /* calls in progress: freed by the last of them */
+  gint64 finished_us; /* when finish was asked for */
   gboolean is_dead, is_held, is_finishing, is_freed, is_unlinked, was_read;
 };
 

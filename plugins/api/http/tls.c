@@ -82,10 +82,13 @@ http_make_certificate (HttpServer *server, GTlsCertificate **ret_certificate, GT
   g_autoptr (GPtrArray) dns = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GPtrArray) ips = g_ptr_array_new_with_free_func (g_free);
   collect_names (server, dns, ips);
-  CubeCertificateRequest request = { .common_name = "kube-apiserver", .dns_names = (const char *const *) dns->pdata,
-                                     .ip_addresses = (const char *const *) ips->pdata, .is_server = TRUE };
+  CubeCertificateRequest request = { .common_name = "kube-apiserver",
+                                     .dns_names = (const char *const *) dns->pdata,
+                                     .ip_addresses = (const char *const *) ips->pdata,
+                                     .is_server = TRUE };
   g_autofree char *certificate_pem = NULL, *key_pem = NULL, *ca_pem = NULL;
-  gboolean is_made = ops->get_ca (authority->state, &ca_pem, error) && ops->issue (authority->state, &request, &certificate_pem, &key_pem, error);
+  gboolean is_made =
+      ops->get_ca (authority->state, &ca_pem, error) && ops->issue (authority->state, &request, &certificate_pem, &key_pem, error);
   cube_impl_unref (authority);
   if (!is_made)
     {

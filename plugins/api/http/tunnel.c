@@ -10,7 +10,7 @@ typedef struct {
   char *request_id;
   guint32 data_id, error_id; /* 0 = not there yet */
   guint16 port;
-  HttpSession *session;      /* NULL before both streams are there */
+  HttpSession *session; /* NULL before both streams are there */
 } Pair;
 
 struct _HttpTunnel {
@@ -18,7 +18,7 @@ struct _HttpTunnel {
   CubeSpdyReader *reader;
   CubeSpdyDeflater *deflater;
   CubeSpdyInflater *inflater;
-  GHashTable *streams;       /* id → Pair */
+  GHashTable *streams; /* id → Pair */
   GPtrArray *pairs;
 };
 
@@ -48,7 +48,8 @@ drop_pair (HttpTunnel *tunnel, Pair *pair)
 static gboolean
 pair_open (HttpSession *session, const CubeNodeAgentOps *agent, gpointer state, GError **error)
 {
-  return agent->port_forward (state, session->ns, session->pod, session->uid, session->ports, 1, &http_session_sink, session, &session->backend, error);
+  return agent->port_forward (state, session->ns, session->pod, session->uid, session->ports, 1, &http_session_sink, session,
+                              &session->backend, error);
 }
 
 static void
@@ -63,7 +64,8 @@ pair_append_end (HttpSession *session, GByteArray *out, const CubeValue *status)
   const char *failure = NULL;
   if (status != NULL && g_strcmp0 (cube_view_string (cube_value_get (status, "status")), "Success") != 0)
     failure = cube_view_string_or (cube_value_get (status, "message"), "port-forward failed");
-  cube_spdy_write_data (out, session->error_id, (const guint8 *) (failure != NULL ? failure : ""), failure != NULL ? strlen (failure) : 0, TRUE);
+  cube_spdy_write_data (out, session->error_id, (const guint8 *) (failure != NULL ? failure : ""), failure != NULL ? strlen (failure) : 0,
+                        TRUE);
   cube_spdy_write_data (out, session->data_id, (const guint8 *) "", 0, TRUE);
 }
 
@@ -126,8 +128,9 @@ take_stream (HttpTunnel *tunnel, const CubeSpdyFrame *frame, GError **error)
   const char *request_id = g_hash_table_lookup (headers, "requestid");
   guint64 port;
   gboolean is_error = g_strcmp0 (type, "error") == 0;
-  if (g_hash_table_contains (tunnel->streams, GUINT_TO_POINTER (frame->stream)) || g_hash_table_size (tunnel->streams) >= MAX_STREAMS ||
-      port_text == NULL || !g_ascii_string_to_unsigned (port_text, 10, 1, G_MAXUINT16, &port, NULL) || (!is_error && g_strcmp0 (type, "data") != 0))
+  if (g_hash_table_contains (tunnel->streams, GUINT_TO_POINTER (frame->stream)) || g_hash_table_size (tunnel->streams) >= MAX_STREAMS
+      || port_text == NULL || !g_ascii_string_to_unsigned (port_text, 10, 1, G_MAXUINT16, &port, NULL)
+      || (!is_error && g_strcmp0 (type, "data") != 0))
     {
       reset (tunnel, frame->stream, CUBE_SPDY_REFUSED_STREAM);
       return TRUE;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define FLUSH_AT (64 * 1024)
-#define CHUNK_HEAD 10                /* eight hexadecimal digits, CR, LF */
+#define CHUNK_HEAD 10 /* eight hexadecimal digits, CR, LF */
 
 typedef struct {
   HttpWorker *worker;
@@ -39,16 +39,20 @@ append_bookmark (Watch *watch, const CubeEvent *event, GString *out)
   switch (watch->format.shape)
     {
     case HTTP_SHAPE_TABLE:
-      g_string_append_printf (out, "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"%" G_GUINT64_FORMAT "\"},"
+      g_string_append_printf (out,
+                              "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"%" G_GUINT64_FORMAT
+                              "\"},"
                               "\"columnDefinitions\":null,\"rows\":[{\"cells\":[],\"object\":{\"kind\":\"PartialObjectMetadata\","
-                              "\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":%s}}]}", event->revision, metadata->str);
+                              "\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":%s}}]}",
+                              event->revision, metadata->str);
       break;
     case HTTP_SHAPE_PARTIAL:
     case HTTP_SHAPE_PARTIAL_LIST:
       g_string_append_printf (out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":%s}", metadata->str);
       break;
     default:
-      g_string_append_printf (out, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":%s}", resource->kind, resource->api_version, metadata->str);
+      g_string_append_printf (out, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":%s}", resource->kind, resource->api_version,
+                              metadata->str);
       break;
     }
 }

@@ -64,7 +64,7 @@ typedef struct {
   guint8 opcode;
   gboolean is_final;
   guint64 length;
-  guint head;         /* bytes before the payload, the mask included */
+  guint head; /* bytes before the payload, the mask included */
   guint8 mask[4];
 } Frame;
 

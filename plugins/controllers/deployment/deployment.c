@@ -57,8 +57,8 @@ run (Rollout *rollout, gint64 *ret_again_us, GError **error)
   if (!rollout_mark_paused (rollout, error))
     return FALSE;
   if (is_paused || rollout_is_scaling (rollout))
-    return rollout_sync_new_set (rollout, FALSE, error) && rollout_scale (rollout, error) && (!is_paused || rollout_clean_history (rollout, error)) &&
-           rollout_write_status (rollout, FALSE, NULL, error);
+    return rollout_sync_new_set (rollout, FALSE, error) && rollout_scale (rollout, error)
+           && (!is_paused || rollout_clean_history (rollout, error)) && rollout_write_status (rollout, FALSE, NULL, error);
   if (!(rollout->is_recreate ? rollout_recreate : rollout_roll) (rollout, error))
     return FALSE;
   return rollout_write_status (rollout, TRUE, ret_again_us, error);
@@ -84,7 +84,8 @@ reconcile (gpointer state, CubeControllerEnv *env, const char *key, GError **err
   rollout_init (&rollout, env, object);
   if (cube_view_length (cube_view_member (rollout.spec, "selector")) == 0)
     {
-      cube_recorder_event (env->recorder, object, NULL, "Warning", "SelectingAll", "This deployment is selecting all pods. A non-empty selector is required.");
+      cube_recorder_event (env->recorder, object, NULL, "Warning", "SelectingAll",
+                           "This deployment is selecting all pods. A non-empty selector is required.");
       rollout_clear (&rollout);
       return 0;
     }
@@ -109,7 +110,9 @@ map_set (gpointer state, CubeControllerEnv *env, CubeEventType type, CubeObject 
   workload_map_pod (env, "Deployment", deployments, selector_of, type, object, old);
 }
 
-static const CubeControllerWatch watches[] = { { "apps/v1", "deployments", NULL }, { "apps/v1", "replicasets", map_set }, { NULL, NULL, NULL } };
+static const CubeControllerWatch watches[] = { { "apps/v1", "deployments", NULL },
+                                               { "apps/v1", "replicasets", map_set },
+                                               { NULL, NULL, NULL } };
 static const CubeControllerOps ops = { .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .workers = 5 };
 
 static gboolean
@@ -119,6 +122,7 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
   return TRUE;
 }
 
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "deployment", ops), { NULL, 0, 0, NULL, NULL } };
-CUBE_PLUGIN_DEFINE (.name = "controllers-deployment", .version = "1.0", .license = "Apache-2.0", .description = "rolls Deployments from one template to the next",
-                    .impls = impls, .load = load);
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "deployment", ops),
+                                           { NULL, 0, 0, NULL, NULL } };
+CUBE_PLUGIN_DEFINE (.name = "controllers-deployment", .version = "1.0", .license = "Apache-2.0",
+                    .description = "rolls Deployments from one template to the next", .impls = impls, .load = load);

@@ -93,7 +93,8 @@ is_old_pod_left (Rollout *rollout)
         continue;
       if (set->replicas > 0)
         return TRUE;
-      g_autoptr (GPtrArray) list = cube_client_list_owned (rollout->env->client, pods, cube_object_namespace (set->object), cube_object_uid (set->object), NULL);
+      g_autoptr (GPtrArray) list =
+          cube_client_list_owned (rollout->env->client, pods, cube_object_namespace (set->object), cube_object_uid (set->object), NULL);
       for (guint j = 0; list != NULL && j < list->len; j++)
         {
           g_autoptr (CubeValue) value = cube_object_value (list->pdata[j]);

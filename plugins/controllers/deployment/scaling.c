@@ -105,7 +105,8 @@ static gboolean
 is_saturated (const Rollout *rollout)
 {
   const Set *set = rollout->new_set;
-  return set != NULL && set->wanted == rollout->replicas && annotated (set, DESIRED_REPLICAS) == rollout->replicas && set->available == rollout->replicas;
+  return set != NULL && set->wanted == rollout->replicas && annotated (set, DESIRED_REPLICAS) == rollout->replicas
+         && set->available == rollout->replicas;
 }
 
 gboolean
@@ -114,8 +115,8 @@ rollout_scale (Rollout *rollout, GError **error)
   Set *only = find_active_or_latest (rollout);
   if (only != NULL)
     return only->wanted == rollout->replicas && annotated (only, DESIRED_REPLICAS) == rollout->replicas
-             ? TRUE
-             : rollout_scale_set (rollout, only, rollout->replicas, NULL, error);
+               ? TRUE
+               : rollout_scale_set (rollout, only, rollout->replicas, NULL, error);
   if (is_saturated (rollout))
     {
       for (guint i = 0; i < rollout->sets->len; i++)

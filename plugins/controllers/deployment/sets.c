@@ -107,7 +107,8 @@ find_new_set (Rollout *rollout)
 static char *
 template_hash (const Rollout *rollout)
 {
-  guint64 hash = cube_view_hash (cube_view_member (rollout->spec, "template"), (guint64) cube_view_get_int (rollout->view, 0, "status", "collisionCount"));
+  guint64 hash = cube_view_hash (cube_view_member (rollout->spec, "template"),
+                                 (guint64) cube_view_get_int (rollout->view, 0, "status", "collisionCount"));
   g_autofree char *digits = g_strdup_printf ("%u", (guint32) (hash ^ (hash >> 32)));
   char *encoded = g_strdup (digits);
   cube_name_safe_encode (digits, encoded);
@@ -160,8 +161,13 @@ set_replica_annotations (const Rollout *rollout, CubeMut *annotations)
 static gboolean
 copy_annotations (const Rollout *rollout, CubeMut *annotations)
 {
-  static const char *const own[] = { "kubectl.kubernetes.io/last-applied-configuration", REVISION, REVISION_HISTORY, DESIRED_REPLICAS, MAX_REPLICAS,
-                                     "deprecated.deployment.rollback.to", NULL };
+  static const char *const own[] = { "kubectl.kubernetes.io/last-applied-configuration",
+                                     REVISION,
+                                     REVISION_HISTORY,
+                                     DESIRED_REPLICAS,
+                                     MAX_REPLICAS,
+                                     "deprecated.deployment.rollback.to",
+                                     NULL };
   gboolean is_changed = FALSE;
   CubeIter it;
   const char *key;
@@ -242,8 +248,8 @@ change_size (CubeMut *root, CubeView current, gpointer data)
 static gboolean
 modify_set (Rollout *rollout, Set *set, CubeChangeFunc func, Change *change, GError **error)
 {
-  CubeObject *object = cube_client_modify (rollout->env->client, rollout->sets_resource, NULL, cube_object_namespace (set->object), cube_object_name (set->object), func,
-                                           change, error);
+  CubeObject *object = cube_client_modify (rollout->env->client, rollout->sets_resource, NULL, cube_object_namespace (set->object),
+                                           cube_object_name (set->object), func, change, error);
   if (object == NULL)
     return FALSE;
   rollout_set_refresh (set, object);
@@ -260,7 +266,8 @@ rollout_scale_set (Rollout *rollout, Set *set, gint64 size, gboolean *ret_is_sca
   if (before == size)
     return TRUE;
   cube_recorder_event (rollout->env->recorder, rollout->object, NULL, "Normal", "ScalingReplicaSet",
-                       "Scaled %s replica set %s from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, size > before ? "up" : "down", cube_object_name (set->object), before, size);
+                       "Scaled %s replica set %s from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, size > before ? "up" : "down",
+                       cube_object_name (set->object), before, size);
   if (ret_is_scaled != NULL)
     *ret_is_scaled = TRUE;
   return TRUE;
@@ -281,8 +288,9 @@ sync_revision (Rollout *rollout, GError **error)
   if (revision == NULL || g_strcmp0 (rollout_annotation (rollout->value, REVISION), revision) == 0)
     return TRUE;
   Change change = { .rollout = rollout, .text = revision };
-  g_autoptr (CubeObject) changed = cube_client_modify (rollout->env->client, rollout->deployments, NULL, cube_object_namespace (rollout->object),
-                                                       cube_object_name (rollout->object), change_revision, &change, error);
+  g_autoptr (CubeObject) changed =
+      cube_client_modify (rollout->env->client, rollout->deployments, NULL, cube_object_namespace (rollout->object),
+                          cube_object_name (rollout->object), change_revision, &change, error);
   return changed != NULL;
 }
 
@@ -326,13 +334,14 @@ note_progress (Rollout *rollout, const char *status, const char *reason, char *m
 static gboolean
 handle_collision (Rollout *rollout, const char *name, GError **error)
 {
-  g_autoptr (CubeObject) there = cube_client_get (rollout->env->client, rollout->sets_resource, cube_object_namespace (rollout->object), name, error);
+  g_autoptr (CubeObject) there =
+      cube_client_get (rollout->env->client, rollout->sets_resource, cube_object_namespace (rollout->object), name, error);
   if (there == NULL)
     return FALSE;
   g_autoptr (CubeValue) value = cube_object_value (there);
   const CubeOwnerRef *controller = cube_object_controller (there);
-  if (controller != NULL && strcmp (controller->uid, cube_object_uid (rollout->object)) == 0 &&
-      has_template (cube_value_get (value, "spec", "template"), cube_view_member (rollout->spec, "template")))
+  if (controller != NULL && strcmp (controller->uid, cube_object_uid (rollout->object)) == 0
+      && has_template (cube_value_get (value, "spec", "template"), cube_view_member (rollout->spec, "template")))
     {
       rollout->new_set = rollout_set_refresh (g_new0 (Set, 1), cube_object_ref (there));
       g_ptr_array_add (rollout->sets, rollout->new_set);
@@ -351,7 +360,8 @@ make_new_set (Rollout *rollout, GError **error)
   gint64 size = rollout_new_set_size (rollout, 0);
   g_autoptr (CubeValue) value = compose_set (rollout, name, hash, size);
   g_autoptr (GError) problem = NULL;
-  CubeObject *object = cube_client_create (rollout->env->client, rollout->sets_resource, cube_object_namespace (rollout->object), value, &problem);
+  CubeObject *object =
+      cube_client_create (rollout->env->client, rollout->sets_resource, cube_object_namespace (rollout->object), value, &problem);
   if (object == NULL && g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS))
     return handle_collision (rollout, name, error);
   if (object == NULL)
@@ -367,7 +377,8 @@ make_new_set (Rollout *rollout, GError **error)
   rollout->new_set = rollout_set_refresh (g_new0 (Set, 1), object);
   g_ptr_array_add (rollout->sets, rollout->new_set);
   if (size > 0)
-    cube_recorder_event (rollout->env->recorder, rollout->object, NULL, "Normal", "ScalingReplicaSet", "Scaled up replica set %s from 0 to %" G_GINT64_FORMAT, name, size);
+    cube_recorder_event (rollout->env->recorder, rollout->object, NULL, "Normal", "ScalingReplicaSet",
+                         "Scaled up replica set %s from 0 to %" G_GINT64_FORMAT, name, size);
   note_progress (rollout, "True", "NewReplicaSetCreated", g_strdup_printf ("Created new replica set \"%s\"", name));
   return sync_revision (rollout, error);
 }
@@ -382,6 +393,7 @@ rollout_sync_new_set (Rollout *rollout, gboolean create, GError **error)
   if (!modify_set (rollout, rollout->new_set, change_existing, &change, error) || !sync_revision (rollout, error))
     return FALSE;
   if (!cube_view_exists (cube_condition_find (cube_view_member (rollout->view, "status"), "Progressing")))
-    note_progress (rollout, "True", "FoundNewReplicaSet", g_strdup_printf ("Found new replica set \"%s\"", cube_object_name (rollout->new_set->object)));
+    note_progress (rollout, "True", "FoundNewReplicaSet",
+                   g_strdup_printf ("Found new replica set \"%s\"", cube_object_name (rollout->new_set->object)));
   return TRUE;
 }

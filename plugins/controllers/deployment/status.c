@@ -52,9 +52,9 @@ old_count (CubeView status, const char *key)
 static gboolean
 is_progressing (const Counts *counts, CubeView old)
 {
-  return counts->updated > old_count (old, "updatedReplicas") ||
-         counts->replicas - counts->updated < old_count (old, "replicas") - old_count (old, "updatedReplicas") || counts->ready > old_count (old, "readyReplicas") ||
-         counts->available > old_count (old, "availableReplicas");
+  return counts->updated > old_count (old, "updatedReplicas")
+         || counts->replicas - counts->updated < old_count (old, "replicas") - old_count (old, "updatedReplicas")
+         || counts->ready > old_count (old, "readyReplicas") || counts->available > old_count (old, "availableReplicas");
 }
 
 /* µs until the rollout is judged stuck; negative: it is. G_MAXINT64: it cannot be. */
@@ -105,7 +105,8 @@ judge_progress (const Write *write, CubeMut *status, CubeView old)
   CubeView current = cube_condition_find (old, "Progressing");
   if (rollout->progress_deadline_s == 0)
     return workload_remove_condition (status, "Progressing");
-  if (write->counts.replicas == write->counts.updated && g_strcmp0 (cube_view_get_string (current, "reason"), "NewReplicaSetAvailable") == 0)
+  if (write->counts.replicas == write->counts.updated
+      && g_strcmp0 (cube_view_get_string (current, "reason"), "NewReplicaSetAvailable") == 0)
     return FALSE; /* an old rollout that is through */
   if (is_complete (rollout, &write->counts))
     {
@@ -130,8 +131,9 @@ show_failure (const Rollout *rollout, CubeMut *status)
     failure = cube_condition_find (cube_value_get (((Set *) rollout->sets->pdata[i])->value, "status"), "ReplicaFailure");
   if (!cube_view_exists (failure))
     return workload_remove_condition (status, "ReplicaFailure");
-  return workload_set_condition (status, "ReplicaFailure", cube_view_get_string (failure, "status"), cube_view_get_string (failure, "reason"),
-                                 cube_view_get_string (failure, "message"), rollout->now_us, TRUE);
+  return workload_set_condition (status, "ReplicaFailure", cube_view_get_string (failure, "status"),
+                                 cube_view_get_string (failure, "reason"), cube_view_get_string (failure, "message"), rollout->now_us,
+                                 TRUE);
 }
 
 static gboolean
@@ -150,7 +152,8 @@ static gboolean
 set_counts (const Write *write, CubeMut *status, CubeView old)
 {
   const Counts *counts = &write->counts;
-  gboolean is_changed = set_count (status, old, "observedGeneration", MAX (cube_object_generation (write->rollout->object), old_count (old, "observedGeneration")));
+  gboolean is_changed = set_count (status, old, "observedGeneration",
+                                   MAX (cube_object_generation (write->rollout->object), old_count (old, "observedGeneration")));
   is_changed |= set_count (status, old, "replicas", counts->replicas);
   is_changed |= set_count (status, old, "updatedReplicas", counts->updated);
   is_changed |= set_count (status, old, "readyReplicas", counts->ready);
@@ -175,10 +178,12 @@ change_status (CubeMut *root, CubeView current, gpointer data)
   CubeView old = cube_view_member (current, "status");
   gboolean is_changed = set_counts (write, status, old);
   gboolean is_available = write->counts.available >= rollout->replicas - rollout->max_unavailable;
-  is_changed |= workload_set_condition (status, "Available", is_available ? "True" : "False", is_available ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
-                                        is_available ? "Deployment has minimum availability." : "Deployment does not have minimum availability.", rollout->now_us, TRUE);
+  is_changed |= workload_set_condition (
+      status, "Available", is_available ? "True" : "False", is_available ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
+      is_available ? "Deployment has minimum availability." : "Deployment does not have minimum availability.", rollout->now_us, TRUE);
   if (rollout->progress_reason != NULL && rollout->progress_deadline_s > 0)
-    is_changed |= workload_set_condition (status, "Progressing", rollout->progress_status, rollout->progress_reason, rollout->progress_message, rollout->now_us, TRUE);
+    is_changed |= workload_set_condition (status, "Progressing", rollout->progress_status, rollout->progress_reason,
+                                          rollout->progress_message, rollout->now_us, TRUE);
   else if (write->is_rollout)
     is_changed |= judge_progress (write, status, old);
   if (write->is_rollout)
@@ -191,8 +196,9 @@ rollout_write_status (Rollout *rollout, gboolean is_rollout, gint64 *ret_again_u
 {
   Write write = { rollout, count (rollout), is_rollout };
   g_autoptr (GError) problem = NULL;
-  g_autoptr (CubeObject) written = cube_client_modify (rollout->env->client, rollout->deployments, "status", cube_object_namespace (rollout->object),
-                                                       cube_object_name (rollout->object), change_status, &write, &problem);
+  g_autoptr (CubeObject) written =
+      cube_client_modify (rollout->env->client, rollout->deployments, "status", cube_object_namespace (rollout->object),
+                          cube_object_name (rollout->object), change_status, &write, &problem);
   if (written == NULL && !g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     {
       g_propagate_error (error, g_steal_pointer (&problem));
@@ -213,7 +219,8 @@ change_paused (CubeMut *root, CubeView current, gpointer data)
 {
   const Rollout *rollout = data;
   gboolean is_paused = cube_view_get_bool (rollout->spec, FALSE, "paused");
-  return workload_set_condition (cube_mut_ensure_object (root, "status"), "Progressing", "Unknown", is_paused ? "DeploymentPaused" : "DeploymentResumed",
+  return workload_set_condition (cube_mut_ensure_object (root, "status"), "Progressing", "Unknown",
+                                 is_paused ? "DeploymentPaused" : "DeploymentResumed",
                                  is_paused ? "Deployment is paused" : "Deployment is resumed", rollout->now_us, TRUE);
 }
 
@@ -226,8 +233,9 @@ rollout_mark_paused (Rollout *rollout, GError **error)
   gboolean says_paused = g_strcmp0 (reason, "DeploymentPaused") == 0;
   if (rollout->progress_deadline_s == 0 || g_strcmp0 (reason, "ProgressDeadlineExceeded") == 0 || is_paused == says_paused)
     return TRUE;
-  g_autoptr (CubeObject) written = cube_client_modify (rollout->env->client, rollout->deployments, "status", cube_object_namespace (rollout->object),
-                                                       cube_object_name (rollout->object), change_paused, rollout, error);
+  g_autoptr (CubeObject) written =
+      cube_client_modify (rollout->env->client, rollout->deployments, "status", cube_object_namespace (rollout->object),
+                          cube_object_name (rollout->object), change_paused, rollout, error);
   return written != NULL;
 }
 
@@ -236,7 +244,8 @@ rollout_mark_paused (Rollout *rollout, GError **error)
 static gint
 compare_revision (gconstpointer a, gconstpointer b)
 {
-  const char *x = rollout_annotation ((*(const Set *const *) a)->value, REVISION), *y = rollout_annotation ((*(const Set *const *) b)->value, REVISION);
+  const char *x = rollout_annotation ((*(const Set *const *) a)->value, REVISION),
+             *y = rollout_annotation ((*(const Set *const *) b)->value, REVISION);
   gint64 left = x != NULL ? g_ascii_strtoll (x, NULL, 10) : 0, right = y != NULL ? g_ascii_strtoll (y, NULL, 10) : 0;
   return (left > right) - (left < right);
 }
@@ -261,9 +270,9 @@ rollout_clean_history (Rollout *rollout, GError **error)
       if (set->replicas != 0 || set->wanted != 0 || cube_object_generation (set->object) > observed)
         continue;
       g_autoptr (GError) problem = NULL;
-      if (cube_client_delete (rollout->env->client, rollout->sets_resource, cube_object_namespace (set->object), cube_object_name (set->object),
-                              cube_object_uid (set->object), -1, CUBE_PROPAGATION_DEFAULT, &problem) ||
-          g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
+      if (cube_client_delete (rollout->env->client, rollout->sets_resource, cube_object_namespace (set->object),
+                              cube_object_name (set->object), cube_object_uid (set->object), -1, CUBE_PROPAGATION_DEFAULT, &problem)
+          || g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
         continue;
       g_propagate_error (error, g_steal_pointer (&problem));
       return FALSE;

@@ -40,9 +40,10 @@ is_right (const Pass *pass, CubeView current)
 {
   CubeView subsets = cube_view_member (current, "subsets");
   const char *capacity = cube_view_get_string (current, "metadata", "annotations", ANNOTATION_CAPACITY);
-  gboolean same = cube_view_equal (subsets, cube_value_root (pass->subsets)) || (cube_view_length (subsets) == 0 && cube_view_length (cube_value_root (pass->subsets)) == 0);
-  return same && cube_view_equal (cube_view_get (current, "metadata", "labels"), cube_value_root (pass->labels)) &&
-         (g_strcmp0 (capacity, "truncated") == 0) == pass->is_truncated;
+  gboolean same = cube_view_equal (subsets, cube_value_root (pass->subsets))
+                  || (cube_view_length (subsets) == 0 && cube_view_length (cube_value_root (pass->subsets)) == 0);
+  return same && cube_view_equal (cube_view_get (current, "metadata", "labels"), cube_value_root (pass->labels))
+         && (g_strcmp0 (capacity, "truncated") == 0) == pass->is_truncated;
 }
 
 static void
@@ -98,7 +99,8 @@ write_out (const Pass *pass, GError **error)
   const char *ns = cube_object_namespace (pass->service), *name = cube_object_name (pass->service);
   g_autoptr (GError) problem = NULL;
   gboolean is_new = FALSE;
-  g_autoptr (CubeObject) written = cube_client_modify (pass->env->client, pass->resource, NULL, ns, name, change, (gpointer) pass, &problem);
+  g_autoptr (CubeObject) written =
+      cube_client_modify (pass->env->client, pass->resource, NULL, ns, name, change, (gpointer) pass, &problem);
   if (written == NULL && g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     {
       g_clear_error (&problem);
@@ -108,10 +110,11 @@ write_out (const Pass *pass, GError **error)
   if (written != NULL || is_quiet (problem))
     return TRUE;
   if (is_new)
-    cube_recorder_event (pass->env->recorder, pass->service, NULL, "Warning", "FailedToCreateEndpoint", "Failed to create endpoint for service %s/%s: %s", ns, name,
-                         problem->message);
+    cube_recorder_event (pass->env->recorder, pass->service, NULL, "Warning", "FailedToCreateEndpoint",
+                         "Failed to create endpoint for service %s/%s: %s", ns, name, problem->message);
   else
-    cube_recorder_event (pass->env->recorder, pass->service, NULL, "Warning", "FailedToUpdateEndpoint", "Failed to update endpoint %s/%s: %s", ns, name, problem->message);
+    cube_recorder_event (pass->env->recorder, pass->service, NULL, "Warning", "FailedToUpdateEndpoint",
+                         "Failed to update endpoint %s/%s: %s", ns, name, problem->message);
   g_propagate_error (error, g_steal_pointer (&problem));
   return FALSE;
 }
@@ -125,7 +128,8 @@ run (CubeControllerEnv *env, CubeObject *service, GError **error)
   if (cube_object_deletion_timestamp (service) != NULL || !service_has_pods (view))
     return TRUE;
   g_autoptr (CubeSelector) selector = cube_selector_from_map (cube_view_get (view, "spec", "selector"));
-  g_autoptr (GPtrArray) pods = cube_client_list (env->client, cube_schema_resource (schema, "v1", "pods"), cube_object_namespace (service), selector, NULL, error);
+  g_autoptr (GPtrArray) pods =
+      cube_client_list (env->client, cube_schema_resource (schema, "v1", "pods"), cube_object_namespace (service), selector, NULL, error);
   if (pods == NULL)
     return FALSE;
   Pass pass = { .env = env, .resource = cube_schema_resource (schema, "v1", "endpoints"), .service = service };
@@ -144,8 +148,8 @@ clean (CubeControllerEnv *env, const char *ns, const char *name, GError **error)
   if (endpoints != NULL)
     {
       g_autoptr (CubeValue) value = cube_object_value (endpoints);
-      if (cube_view_exists (cube_value_get (value, "metadata", "annotations", ANNOTATION_LEADER)) ||
-          cube_client_delete (env->client, resource, ns, name, cube_object_uid (endpoints), -1, CUBE_PROPAGATION_DEFAULT, &problem))
+      if (cube_view_exists (cube_value_get (value, "metadata", "annotations", ANNOTATION_LEADER))
+          || cube_client_delete (env->client, resource, ns, name, cube_object_uid (endpoints), -1, CUBE_PROPAGATION_DEFAULT, &problem))
         return TRUE;
     }
   if (g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
@@ -161,7 +165,8 @@ reconcile (gpointer state, CubeControllerEnv *env, const char *key, GError **err
   g_autofree char *ns = NULL, *name = NULL;
   g_autoptr (GError) problem = NULL;
   cube_key_split (key, &ns, &name);
-  g_autoptr (CubeObject) service = cube_client_get (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "services"), ns, name, &problem);
+  g_autoptr (CubeObject) service =
+      cube_client_get (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "services"), ns, name, &problem);
   if (service == NULL && !g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     {
       g_propagate_error (error, g_steal_pointer (&problem));
@@ -190,7 +195,8 @@ map_pod (gpointer state, CubeControllerEnv *env, CubeEventType type, CubeObject 
 static void
 map_endpoints (gpointer state, CubeControllerEnv *env, CubeEventType type, CubeObject *object, CubeObject *old)
 {
-  if (g_strcmp0 (cube_object_label (object, LABEL_MANAGED_BY), MANAGER) == 0 || (old != NULL && cube_object_label (old, LABEL_MANAGED_BY) != NULL))
+  if (g_strcmp0 (cube_object_label (object, LABEL_MANAGED_BY), MANAGER) == 0
+      || (old != NULL && cube_object_label (old, LABEL_MANAGED_BY) != NULL))
     service_pods_enqueue (state, env, cube_object_namespace (object), cube_object_name (object));
 }
 
@@ -217,7 +223,10 @@ unload (gpointer state)
 static const CubeControllerWatch watches[] = {
   { "v1", "services", map_service }, { "v1", "pods", map_pod }, { "v1", "endpoints", map_endpoints }, { NULL, NULL, NULL }
 };
-static const CubeControllerOps ops = { .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 2 };
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "endpoint", ops), { NULL, 0, 0, NULL, NULL } };
-CUBE_PLUGIN_DEFINE (.name = "controllers-endpoints", .version = "1.0", .license = "Apache-2.0", .description = "writes the Endpoints of Services", .impls = impls,
-                    .load = load, .unload = unload);
+static const CubeControllerOps ops = {
+  .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 2
+};
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "endpoint", ops),
+                                           { NULL, 0, 0, NULL, NULL } };
+CUBE_PLUGIN_DEFINE (.name = "controllers-endpoints", .version = "1.0", .license = "Apache-2.0",
+                    .description = "writes the Endpoints of Services", .impls = impls, .load = load, .unload = unload);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 typedef struct {
-  CubeValue *ports; /* an array */
+  CubeValue *ports;             /* an array */
   GPtrArray *ready, *not_ready; /* of CubeValue */
 } Subset;
 
@@ -81,7 +81,8 @@ add_pod (GPtrArray *subsets, CubeView service, CubeView pod)
   if (ip == NULL || !service_pod_is_candidate (pod, publishes_all))
     return;
   g_autoptr (CubeValue) ports = ports_of (service, pod);
-  if (cube_view_length (cube_value_root (ports)) == 0 && !(service_is_headless (service) && cube_view_length (cube_view_get (service, "spec", "ports")) == 0))
+  if (cube_view_length (cube_value_root (ports)) == 0
+      && !(service_is_headless (service) && cube_view_length (cube_view_get (service, "spec", "ports")) == 0))
     return;
   Subset *subset = subset_for (subsets, ports);
   g_ptr_array_add (publishes_all || service_pod_is_ready (pod) ? subset->ready : subset->not_ready, address_of (service, pod, ip));

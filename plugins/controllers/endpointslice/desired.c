@@ -77,9 +77,11 @@ set_hints (Pass *pass, CubeMut *endpoint, const char *zone, const char *node)
   gboolean by_node = g_strcmp0 (distribution, "PreferSameNode") == 0;
   gboolean by_zone = by_node || g_strcmp0 (distribution, "PreferClose") == 0 || g_strcmp0 (distribution, "PreferSameZone") == 0;
   if (by_zone && *zone != '\0')
-    cube_mut_set_string (cube_mut_append_object (cube_mut_ensure_array (cube_mut_ensure_object (endpoint, "hints"), "forZones")), "name", zone);
+    cube_mut_set_string (cube_mut_append_object (cube_mut_ensure_array (cube_mut_ensure_object (endpoint, "hints"), "forZones")), "name",
+                         zone);
   if (by_node && node != NULL)
-    cube_mut_set_string (cube_mut_append_object (cube_mut_ensure_array (cube_mut_ensure_object (endpoint, "hints"), "forNodes")), "name", node);
+    cube_mut_set_string (cube_mut_append_object (cube_mut_ensure_array (cube_mut_ensure_object (endpoint, "hints"), "forNodes")), "name",
+                         node);
 }
 
 static CubeValue *
@@ -88,7 +90,8 @@ new_endpoint (Pass *pass, CubeView pod, const char *ip)
   g_autoptr (CubeBuilder) builder = cube_builder_new ();
   CubeMut *root = cube_builder_root (builder);
   const char *node = cube_view_get_string (pod, "spec", "nodeName"), *zone = "";
-  gboolean is_serving = service_pod_is_ready (pod), is_terminating = cube_view_exists (cube_view_get (pod, "metadata", "deletionTimestamp"));
+  gboolean is_serving = service_pod_is_ready (pod),
+           is_terminating = cube_view_exists (cube_view_get (pod, "metadata", "deletionTimestamp"));
   gboolean is_ready = cube_view_get_bool (pass->view, FALSE, "spec", "publishNotReadyAddresses") || (is_serving && !is_terminating);
 
   cube_mut_append_string (cube_mut_set_array (root, "addresses"), ip);
@@ -158,7 +161,8 @@ static void
 add_pod (Pass *pass, CubeView pod)
 {
   g_autoptr (CubeValue) ports = ports_of (pass, pod);
-  if (cube_view_length (cube_value_root (ports)) == 0 && cube_view_length (cube_view_get (pass->view, "spec", "ports")) > 0 && !service_is_headless (pass->view))
+  if (cube_view_length (cube_value_root (ports)) == 0 && cube_view_length (cube_view_get (pass->view, "spec", "ports")) > 0
+      && !service_is_headless (pass->view))
     return; /* none of the service's named ports is this pod's: nothing to send there */
   for (int is_ipv6 = 0; is_ipv6 <= 1; is_ipv6++)
     {

@@ -40,7 +40,8 @@ set_metadata (Pass *pass, const Slice *slice, CubeMut *metadata)
     {
       g_autofree char *prefix = g_strconcat (cube_object_name (pass->object), "-", NULL);
       g_autofree char *sample = g_strconcat (prefix, "xxxxx", NULL);
-      cube_mut_set_string (metadata, "generateName", cube_name_check_dns1123_subdomain (sample) == NULL ? prefix : cube_object_name (pass->object));
+      cube_mut_set_string (metadata, "generateName",
+                           cube_name_check_dns1123_subdomain (sample) == NULL ? prefix : cube_object_name (pass->object));
       cube_mut_set_string (metadata, "namespace", cube_object_namespace (pass->object));
       CubeMut *owner = cube_mut_append_object (cube_mut_set_array (metadata, "ownerReferences"));
       cube_mut_set_string (owner, "apiVersion", "v1");
@@ -82,8 +83,9 @@ write_slice (State *state, Pass *pass, const Slice *slice, GError **error)
   if (slice->is_doomed)
     {
       g_autoptr (GError) problem = NULL;
-      if (cube_client_delete (client, pass->slices, ns, cube_object_name (slice->object), cube_object_uid (slice->object), -1, CUBE_PROPAGATION_DEFAULT, &problem) ||
-          g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
+      if (cube_client_delete (client, pass->slices, ns, cube_object_name (slice->object), cube_object_uid (slice->object), -1,
+                              CUBE_PROPAGATION_DEFAULT, &problem)
+          || g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
         return TRUE;
       g_propagate_error (error, g_steal_pointer (&problem));
       return FALSE;
@@ -91,8 +93,9 @@ write_slice (State *state, Pass *pass, const Slice *slice, GError **error)
   if (!slice->is_changed)
     return TRUE;
   g_autoptr (CubeValue) body = slice_body (pass, slice);
-  g_autoptr (CubeObject) written = slice->object == NULL ? cube_client_create (client, pass->slices, ns, body, error)
-                                                         : cube_client_update (client, pass->slices, NULL, ns, cube_object_name (slice->object), body, error);
+  g_autoptr (CubeObject) written = slice->object == NULL
+                                       ? cube_client_create (client, pass->slices, ns, body, error)
+                                       : cube_client_update (client, pass->slices, NULL, ns, cube_object_name (slice->object), body, error);
   if (written == NULL)
     return FALSE;
   note_written (state, written);
@@ -145,7 +148,8 @@ run (State *state, Pass *pass, GError **error)
   if (reason == NULL || is_quiet (problem))
     return TRUE;
   if (!g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_CONFLICT))
-    cube_recorder_event (pass->env->recorder, pass->object, NULL, "Warning", reason, "%s for Service %s/%s: %s", what, ns, name, problem->message);
+    cube_recorder_event (pass->env->recorder, pass->object, NULL, "Warning", reason, "%s for Service %s/%s: %s", what, ns, name,
+                         problem->message);
   g_propagate_error (error, g_steal_pointer (&problem));
   return FALSE;
 }
@@ -167,7 +171,10 @@ reconcile (gpointer data, CubeControllerEnv *env, const char *key, GError **erro
       g_propagate_error (error, g_steal_pointer (&problem));
       return -1;
     }
-  Pass pass = { .env = env, .object = service, .value = cube_object_value (service), .slices = cube_schema_resource (schema, "discovery.k8s.io/v1", "endpointslices") };
+  Pass pass = { .env = env,
+                .object = service,
+                .value = cube_object_value (service),
+                .slices = cube_schema_resource (schema, "discovery.k8s.io/v1", "endpointslices") };
   pass.view = cube_value_root (pass.value);
   gboolean is_done = cube_object_deletion_timestamp (service) != NULL || !service_has_pods (pass.view) || run (state, &pass, error);
   desired_clear (&pass);
@@ -241,7 +248,10 @@ unload (gpointer data)
 static const CubeControllerWatch watches[] = {
   { "v1", "services", map_service }, { "v1", "pods", map_pod }, { "discovery.k8s.io/v1", "endpointslices", map_slice }, { NULL, NULL, NULL }
 };
-static const CubeControllerOps ops = { .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 5 };
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "endpointslice", ops), { NULL, 0, 0, NULL, NULL } };
-CUBE_PLUGIN_DEFINE (.name = "controllers-endpointslice", .version = "1.0", .license = "Apache-2.0", .description = "writes the EndpointSlices of Services", .impls = impls,
-                    .load = load, .unload = unload);
+static const CubeControllerOps ops = {
+  .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 5
+};
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "endpointslice", ops),
+                                           { NULL, 0, 0, NULL, NULL } };
+CUBE_PLUGIN_DEFINE (.name = "controllers-endpointslice", .version = "1.0", .license = "Apache-2.0",
+                    .description = "writes the EndpointSlices of Services", .impls = impls, .load = load, .unload = unload);

@@ -31,8 +31,9 @@ find_group (Pass *pass, gboolean is_ipv6, CubeView ports)
   for (guint i = 0; i < pass->groups->len; i++)
     {
       Group *group = pass->groups->pdata[i];
-      if (group->is_ipv6 == is_ipv6 && (cube_view_equal (cube_value_root (group->ports), ports) ||
-                                        (cube_view_length (ports) == 0 && cube_view_length (cube_value_root (group->ports)) == 0)))
+      if (group->is_ipv6 == is_ipv6
+          && (cube_view_equal (cube_value_root (group->ports), ports)
+              || (cube_view_length (ports) == 0 && cube_view_length (cube_value_root (group->ports)) == 0)))
         return group;
     }
   return NULL;
@@ -95,7 +96,8 @@ find_room (GPtrArray *plan, Group *group, guint n, gboolean is_changed)
   for (guint i = 0; i < plan->len; i++)
     {
       Slice *slice = plan->pdata[i];
-      if (slice->group != group || slice->is_doomed || slice->is_changed != is_changed || slice->endpoints->len + (is_changed ? 1 : n) > SLICE_MAX)
+      if (slice->group != group || slice->is_doomed || slice->is_changed != is_changed
+          || slice->endpoints->len + (is_changed ? 1 : n) > SLICE_MAX)
         continue;
       if (best == NULL || slice->endpoints->len > best->endpoints->len)
         best = slice;
@@ -163,7 +165,8 @@ keep_placeholder (Pass *pass, GPtrArray *plan, gboolean is_ipv6)
     {
       Slice *slice = plan->pdata[i];
       CubeView view = slice->value != NULL ? cube_value_root (slice->value) : cube_view_none ();
-      if (slice->is_ipv6 != is_ipv6 || cube_view_length (cube_view_member (view, "endpoints")) > 0 || cube_view_length (cube_view_member (view, "ports")) > 0)
+      if (slice->is_ipv6 != is_ipv6 || cube_view_length (cube_view_member (view, "endpoints")) > 0
+          || cube_view_length (cube_view_member (view, "ports")) > 0)
         continue;
       slice->is_doomed = FALSE;
       return;
@@ -180,7 +183,8 @@ plan_make (Pass *pass, GPtrArray *existing)
   GPtrArray *plan = g_ptr_array_new_with_free_func (slice_free);
   for (guint i = 0; i < existing->len; i++)
     {
-      const char *manager = cube_object_label (existing->pdata[i], LABEL_MANAGED_BY), *service = cube_object_label (existing->pdata[i], LABEL_SERVICE);
+      const char *manager = cube_object_label (existing->pdata[i], LABEL_MANAGED_BY),
+                 *service = cube_object_label (existing->pdata[i], LABEL_SERVICE);
       if (g_strcmp0 (manager, MANAGER) == 0 && g_strcmp0 (service, cube_object_name (pass->object)) == 0)
         read_existing (pass, plan, existing->pdata[i]);
     }

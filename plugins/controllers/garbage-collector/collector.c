@@ -17,8 +17,8 @@ static Static plugin; /* the ops are filled in from the schema when the plugin i
 
 /* Custom kinds come and go: one informer each, on the loop. */
 typedef struct {
-  CubeControllerEnv *env;   /* NULL = stopped */
-  GHashTable *informers;    /* CubeResource → CubeInformer */
+  CubeControllerEnv *env; /* NULL = stopped */
+  GHashTable *informers;  /* CubeResource → CubeInformer */
   CubeTimer *timer;
 } Custom;
 
@@ -27,7 +27,8 @@ typedef struct {
 static void
 add_key (CubeControllerEnv *env, const CubeResource *resource, const CubeObject *object)
 {
-  g_autofree char *key = g_strdup_printf ("%s|%s|%s|%s", resource->api_version, resource->resource, cube_object_namespace (object), cube_object_name (object));
+  g_autofree char *key =
+      g_strdup_printf ("%s|%s|%s|%s", resource->api_version, resource->resource, cube_object_namespace (object), cube_object_name (object));
   cube_queue_add (env->queue, key);
 }
 
@@ -116,8 +117,8 @@ needs_look (CubeControllerEnv *env, CubeEventType type, const CubeObject *object
   for (guint i = 0; i < n; i++)
     {
       const CubeResource *resource = cube_schema_find_kind (cube_client_schema (env->client), owners[i].api_version, owners[i].kind);
-      if (owner_state (env, object, &owners[i]) != OWNER_SOLID ||
-          (type == CUBE_EVENT_ADDED && resource != NULL && resource->is_namespaced && *cube_object_namespace (object) == '\0'))
+      if (owner_state (env, object, &owners[i]) != OWNER_SOLID
+          || (type == CUBE_EVENT_ADDED && resource != NULL && resource->is_namespaced && *cube_object_namespace (object) == '\0'))
         return TRUE;
     }
   return FALSE;
@@ -148,7 +149,8 @@ on_object (CubeControllerEnv *env, CubeEventType type, CubeObject *object, CubeO
     }
   if (old != NULL && !has_same_owners (object, old))
     wake_owners (env, old); /* one of them may wait for it no longer */
-  gboolean is_ending = cube_object_deletion_timestamp (object) != NULL && (cube_object_has_finalizer (object, FOREGROUND) || cube_object_has_finalizer (object, ORPHAN));
+  gboolean is_ending = cube_object_deletion_timestamp (object) != NULL
+                       && (cube_object_has_finalizer (object, FOREGROUND) || cube_object_has_finalizer (object, ORPHAN));
   if (is_ending || needs_look (env, type, object))
     add_key (env, resource, object);
 }
@@ -186,7 +188,8 @@ follow_schema (gpointer data)
     {
       const CubeResource *one = resources->pdata[i];
       if (one->is_custom && one->storage == one && !g_hash_table_contains (custom->informers, one))
-        g_hash_table_insert (custom->informers, (gpointer) one, cube_informer_new (custom->env->client, one, NULL, NULL, NULL, custom->env->loop, on_custom, custom));
+        g_hash_table_insert (custom->informers, (gpointer) one,
+                             cube_informer_new (custom->env->client, one, NULL, NULL, NULL, custom->env->loop, on_custom, custom));
     }
 }
 
@@ -278,7 +281,8 @@ static gboolean
 change (CubeControllerEnv *env, const CubeResource *resource, const CubeObject *object, CubeChangeFunc func, gpointer data, GError **error)
 {
   g_autoptr (GError) problem = NULL;
-  g_autoptr (CubeObject) changed = cube_client_modify (env->client, resource, NULL, cube_object_namespace (object), cube_object_name (object), func, data, &problem);
+  g_autoptr (CubeObject) changed =
+      cube_client_modify (env->client, resource, NULL, cube_object_namespace (object), cube_object_name (object), func, data, &problem);
   if (changed != NULL || g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&problem));
@@ -350,8 +354,8 @@ warn_of_namespace (CubeControllerEnv *env, const CubeObject *object)
       const CubeResource *resource = cube_schema_find_kind (cube_client_schema (env->client), owners[i].api_version, owners[i].kind);
       if (resource != NULL && resource->is_namespaced && *cube_object_namespace (object) == '\0')
         cube_recorder_event (env->recorder, object, NULL, "Warning", "OwnerRefInvalidNamespace",
-                             "ownerRef [%s/%s, namespace: %s, name: %s, uid: %s] does not exist in namespace \"%s\"", owners[i].api_version, owners[i].kind, "",
-                             owners[i].name, owners[i].uid, cube_object_namespace (object));
+                             "ownerRef [%s/%s, namespace: %s, name: %s, uid: %s] does not exist in namespace \"%s\"", owners[i].api_version,
+                             owners[i].kind, "", owners[i].name, owners[i].uid, cube_object_namespace (object));
     }
 }
 
@@ -390,9 +394,11 @@ static gint64
 reconcile (gpointer state, CubeControllerEnv *env, const char *key, GError **error)
 {
   g_auto (GStrv) parts = g_strsplit (key, "|", 4);
-  const CubeResource *resource = g_strv_length (parts) == 4 ? cube_schema_resource (cube_client_schema (env->client), parts[0], parts[1]) : NULL;
+  const CubeResource *resource =
+      g_strv_length (parts) == 4 ? cube_schema_resource (cube_client_schema (env->client), parts[0], parts[1]) : NULL;
   g_autoptr (GError) problem = NULL;
-  g_autoptr (CubeObject) object = resource != NULL ? cube_client_get (env->client, resource, *parts[2] != '\0' ? parts[2] : NULL, parts[3], &problem) : NULL;
+  g_autoptr (CubeObject) object =
+      resource != NULL ? cube_client_get (env->client, resource, *parts[2] != '\0' ? parts[2] : NULL, parts[3], &problem) : NULL;
   if (object == NULL)
     {
       if (problem == NULL || g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
@@ -428,8 +434,7 @@ unload (gpointer state)
 }
 
 /* One watch for every stored kind that can be deleted. The table is a constant of the process once it is made. */
-static void __attribute__ ((constructor))
-fill_watches (void)
+static void __attribute__ ((constructor)) fill_watches (void)
 {
   g_autoptr (GPtrArray) resources = cube_schema_list (cube_schema_get_default ());
   plugin.watches = g_new0 (CubeControllerWatch, resources->len + 1);
@@ -438,16 +443,19 @@ fill_watches (void)
     {
       const CubeResource *resource = resources->pdata[i];
       guint32 needed = (1u << CUBE_VERB_DELETE) | (1u << CUBE_VERB_WATCH);
-      if (resource->storage == resource && (resource->verbs & needed) == needed && strcmp (resource->key, "/events") != 0 &&
-          strcmp (resource->key, "coordination.k8s.io/leases") != 0)
-        plugin.watches[n++] = (CubeControllerWatch){ resource->api_version, resource->resource,
-                                                       strcmp (resource->resource, "customresourcedefinitions") == 0 ? map_definition : map_any };
+      if (resource->storage == resource && (resource->verbs & needed) == needed && strcmp (resource->key, "/events") != 0
+          && strcmp (resource->key, "coordination.k8s.io/leases") != 0)
+        plugin.watches[n++] =
+            (CubeControllerWatch){ resource->api_version, resource->resource,
+                                   strcmp (resource->resource, "customresourcedefinitions") == 0 ? map_definition : map_any };
     }
-  plugin.ops = (CubeControllerOps){ .ops_size = sizeof (CubeControllerOps), .watches = plugin.watches, .reconcile = reconcile, .start = start, .stop = stop, .workers = 4 };
+  plugin.ops = (CubeControllerOps){
+    .ops_size = sizeof (CubeControllerOps), .watches = plugin.watches, .reconcile = reconcile, .start = start, .stop = stop, .workers = 4
+  };
 }
 
-static const CubeInterfaceImpl impls[] = {
-  { CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, sizeof (CubeControllerOps), "generic-garbage-collector", &plugin.ops }, { NULL, 0, 0, NULL, NULL }
-};
-CUBE_PLUGIN_DEFINE (.name = "controllers-garbage-collector", .version = "1.0", .license = "Apache-2.0", .description = "deletes what lost its owners", .impls = impls,
-                    .load = load, .unload = unload);
+static const CubeInterfaceImpl impls[] = { { CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, sizeof (CubeControllerOps),
+                                             "generic-garbage-collector", &plugin.ops },
+                                           { NULL, 0, 0, NULL, NULL } };
+CUBE_PLUGIN_DEFINE (.name = "controllers-garbage-collector", .version = "1.0", .license = "Apache-2.0",
+                    .description = "deletes what lost its owners", .impls = impls, .load = load, .unload = unload);

@@ -49,7 +49,11 @@ delete_all (Sweep *sweep, const CubeResource *resource)
 {
   if (is_empty (sweep, resource))
     return 0;
-  CubeRequest request = { .verb = CUBE_VERB_DELETE_COLLECTION, .resource = resource, .ns = sweep->ns, .propagation = CUBE_PROPAGATION_BACKGROUND, .grace_seconds = -1 };
+  CubeRequest request = { .verb = CUBE_VERB_DELETE_COLLECTION,
+                          .resource = resource,
+                          .ns = sweep->ns,
+                          .propagation = CUBE_PROPAGATION_BACKGROUND,
+                          .grace_seconds = -1 };
   g_autoptr (GError) error = NULL;
   g_autoptr (CubeResponse) response = cube_client_execute (sweep->env->client, &request, &error);
   if (response == NULL)
@@ -90,15 +94,19 @@ write_conditions (CubeMut *root, CubeView current, gpointer data)
   g_autofree char *some = g_strconcat ("Some content in the namespace has finalizers remaining: ", holders, NULL);
   g_autofree char *failure = g_strdup_printf ("Failed to delete all resource types, %u remaining: %s", sweep->failures->len, failed);
   cube_time_format (sweep->now_us, now);
-  workload_state_condition (conditions, "NamespaceDeletionDiscoveryFailure", FALSE, "ResourcesDiscovered", "All resources successfully discovered", now);
-  workload_state_condition (conditions, "NamespaceDeletionGroupVersionParsingFailure", FALSE, "ParsedGroupVersions", "All legacy kube types successfully parsed", now);
+  workload_state_condition (conditions, "NamespaceDeletionDiscoveryFailure", FALSE, "ResourcesDiscovered",
+                            "All resources successfully discovered", now);
+  workload_state_condition (conditions, "NamespaceDeletionGroupVersionParsingFailure", FALSE, "ParsedGroupVersions",
+                            "All legacy kube types successfully parsed", now);
   gboolean has_failed = sweep->failures->len > 0, has_rest = sweep->remaining->len > 0, is_held = held->len > 0;
-  workload_state_condition (conditions, "NamespaceDeletionContentFailure", has_failed, has_failed ? "ContentDeletionFailed" : "ContentDeleted",
-                 has_failed ? failure : "All content successfully deleted, may be waiting on finalization", now);
+  workload_state_condition (conditions, "NamespaceDeletionContentFailure", has_failed,
+                            has_failed ? "ContentDeletionFailed" : "ContentDeleted",
+                            has_failed ? failure : "All content successfully deleted, may be waiting on finalization", now);
   workload_state_condition (conditions, "NamespaceContentRemaining", has_rest, has_rest ? "SomeResourcesRemain" : "ContentRemoved",
-                 has_rest ? remain : "All content successfully removed", now);
-  workload_state_condition (conditions, "NamespaceFinalizersRemaining", is_held, is_held ? "SomeFinalizersRemain" : "ContentHasNoFinalizers",
-                 is_held ? some : "All content-preserving finalizers finished", now);
+                            has_rest ? remain : "All content successfully removed", now);
+  workload_state_condition (conditions, "NamespaceFinalizersRemaining", is_held,
+                            is_held ? "SomeFinalizersRemain" : "ContentHasNoFinalizers",
+                            is_held ? some : "All content-preserving finalizers finished", now);
   return !cube_mut_equal_view (conditions, cube_view_get (current, "status", "conditions"));
 }
 
@@ -134,7 +142,8 @@ static gboolean
 finish (Sweep *sweep, const CubeResource *namespaces, gboolean is_empty_now, GError **error)
 {
   g_autoptr (GError) problem = NULL;
-  g_autoptr (CubeObject) told = cube_client_modify (sweep->env->client, namespaces, "status", NULL, sweep->ns, write_conditions, sweep, &problem);
+  g_autoptr (CubeObject) told =
+      cube_client_modify (sweep->env->client, namespaces, "status", NULL, sweep->ns, write_conditions, sweep, &problem);
   g_autoptr (CubeObject) let_go = NULL;
   if (told != NULL && is_empty_now)
     let_go = cube_client_modify (sweep->env->client, namespaces, "finalize", NULL, sweep->ns, drop_finalizer, NULL, &problem);
@@ -185,6 +194,7 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
 
 static const CubeControllerWatch watches[] = { { "v1", "namespaces", NULL }, { "v1", "pods", map_pod }, { NULL, NULL, NULL } };
 static const CubeControllerOps ops = { .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .workers = 4 };
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "namespace", ops), { NULL, 0, 0, NULL, NULL } };
-CUBE_PLUGIN_DEFINE (.name = "controllers-namespace", .version = "1.0", .license = "Apache-2.0", .description = "empties namespaces that are being deleted", .impls = impls,
-                    .load = load);
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "namespace", ops),
+                                           { NULL, 0, 0, NULL, NULL } };
+CUBE_PLUGIN_DEFINE (.name = "controllers-namespace", .version = "1.0", .license = "Apache-2.0",
+                    .description = "empties namespaces that are being deleted", .impls = impls, .load = load);

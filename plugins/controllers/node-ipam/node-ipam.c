@@ -10,10 +10,10 @@
 typedef struct {
   CubeContext *context;
   GMutex lock;
-  guint32 base;         /* host order */
+  guint32 base; /* host order */
   guint n_ranges;
-  guint8 *is_taken;     /* one a range */
-  GHashTable *owners;   /* node name → index + 1 */
+  guint8 *is_taken;   /* one a range */
+  GHashTable *owners; /* node name → index + 1 */
 } Ipam;
 
 static gboolean
@@ -22,7 +22,8 @@ parse_cidr (const char *text, guint32 *ret_base, guint *ret_bits)
   g_auto (GStrv) parts = g_strsplit (text, "/", 2);
   struct in_addr address;
   guint64 bits;
-  if (parts[0] == NULL || parts[1] == NULL || inet_pton (AF_INET, parts[0], &address) != 1 || !g_ascii_string_to_unsigned (parts[1], 10, 0, 32, &bits, NULL))
+  if (parts[0] == NULL || parts[1] == NULL || inet_pton (AF_INET, parts[0], &address) != 1
+      || !g_ascii_string_to_unsigned (parts[1], 10, 0, 32, &bits, NULL))
     return FALSE;
   *ret_bits = (guint) bits;
   *ret_base = bits == 0 ? 0 : ntohl (address.s_addr) & (0xffffffffu << (32 - bits));
@@ -39,7 +40,8 @@ is_routed (guint32 base, const char *routes)
       g_auto (GStrv) words = g_strsplit (lines[i], "\t", 9);
       if (g_strv_length (words) < 8)
         continue;
-      guint32 destination = ntohl ((guint32) g_ascii_strtoull (words[1], NULL, 16)), mask = ntohl ((guint32) g_ascii_strtoull (words[7], NULL, 16));
+      guint32 destination = ntohl ((guint32) g_ascii_strtoull (words[1], NULL, 16)),
+              mask = ntohl ((guint32) g_ascii_strtoull (words[7], NULL, 16));
       if (mask != 0 && (((destination ^ base) & mask) == 0 || ((destination ^ base) & 0xffff0000u) == 0))
         return TRUE;
     }
@@ -110,7 +112,8 @@ start (gpointer state, CubeControllerEnv *env, GError **error)
       const char *cidr = cube_view_string (cube_value_get (value, "spec", "podCIDR"));
       guint32 base;
       guint node_bits, index;
-      if (cidr == NULL || !parse_cidr (cidr, &base, &node_bits) || base < ipam->base || (index = (base - ipam->base) >> (32 - NODE_BITS)) >= ipam->n_ranges)
+      if (cidr == NULL || !parse_cidr (cidr, &base, &node_bits) || base < ipam->base
+          || (index = (base - ipam->base) >> (32 - NODE_BITS)) >= ipam->n_ranges)
         continue;
       ipam->is_taken[index] = 1;
       g_hash_table_insert (ipam->owners, g_strdup (cube_object_name (list->pdata[i])), GUINT_TO_POINTER (index + 1));
@@ -216,7 +219,8 @@ reconcile (gpointer state, CubeControllerEnv *env, const char *key, GError **err
   if (cidr == NULL)
     {
       cube_recorder_event (env->recorder, node, NULL, "Normal", "CIDRNotAvailable", "Node %s status is now: CIDRNotAvailable", key);
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_NO_SPACE, "CIDR allocation failed; there are no remaining CIDRs left to allocate in the accepted range");
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_NO_SPACE,
+                   "CIDR allocation failed; there are no remaining CIDRs left to allocate in the accepted range");
       return -1;
     }
   g_autoptr (CubeObject) changed = cube_client_modify (env->client, nodes, NULL, NULL, key, set_range, cidr, error);
@@ -243,8 +247,14 @@ unload (gpointer state)
 
 static const CubeControllerWatch watches[] = { { "v1", "nodes", NULL }, { NULL, NULL, NULL } };
 static const CubeControllerOps ops = {
-  .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .stop = stop, .workers = 2,
+  .ops_size = sizeof (CubeControllerOps),
+  .watches = watches,
+  .reconcile = reconcile,
+  .start = start,
+  .stop = stop,
+  .workers = 2,
 };
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "node-ipam", ops), { NULL, 0, 0, NULL, NULL } };
-CUBE_PLUGIN_DEFINE (.name = "controllers-node-ipam", .version = "1.0", .license = "Apache-2.0", .description = "gives each node its range of pod addresses", .impls = impls,
-                    .load = load, .unload = unload);
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "node-ipam", ops),
+                                           { NULL, 0, 0, NULL, NULL } };
+CUBE_PLUGIN_DEFINE (.name = "controllers-node-ipam", .version = "1.0", .license = "Apache-2.0",
+                    .description = "gives each node its range of pod addresses", .impls = impls, .load = load, .unload = unload);

@@ -7,8 +7,8 @@
 
 typedef struct {
   gboolean is_tainted, is_tolerated;
-  gint64 seconds;   /* the smallest tolerationSeconds of those used; -1 = for ever */
-  gint64 added_us;  /* of the newest taint; 0 = unknown */
+  gint64 seconds;  /* the smallest tolerationSeconds of those used; -1 = for ever */
+  gint64 added_us; /* of the newest taint; 0 = unknown */
 } Verdict;
 
 static gint64
@@ -113,7 +113,8 @@ evict (Lifecycle *self, CubeControllerEnv *env, const char *key, CubeObject *pod
   g_autoptr (GError) problem = NULL;
   cube_recorder_event (env->recorder, pod, NULL, "Normal", "TaintManagerEviction", "Marking for deletion Pod %s", key);
   g_autoptr (CubeObject) told = cube_client_modify (env->client, pods, "status", ns, name, add_condition, &target, &problem);
-  gboolean is_done = told != NULL && cube_client_delete (env->client, pods, ns, name, cube_object_uid (pod), -1, CUBE_PROPAGATION_DEFAULT, &problem);
+  gboolean is_done =
+      told != NULL && cube_client_delete (env->client, pods, ns, name, cube_object_uid (pod), -1, CUBE_PROPAGATION_DEFAULT, &problem);
   if (!is_done && !g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     {
       g_propagate_error (error, g_steal_pointer (&problem));
@@ -209,8 +210,8 @@ map_pod (gpointer state, CubeControllerEnv *env, CubeEventType type, CubeObject 
   const char *node = cube_view_string (cube_value_get (value, "spec", "nodeName"));
   if (node == NULL || !g_hash_table_contains (self->tainted, node))
     return;
-  if (old_value == NULL || g_strcmp0 (cube_view_string (cube_value_get (old_value, "spec", "nodeName")), node) != 0 ||
-      !cube_view_equal (cube_value_get (value, "spec", "tolerations"), cube_value_get (old_value, "spec", "tolerations")))
+  if (old_value == NULL || g_strcmp0 (cube_view_string (cube_value_get (old_value, "spec", "nodeName")), node) != 0
+      || !cube_view_equal (cube_value_get (value, "spec", "tolerations"), cube_value_get (old_value, "spec", "tolerations")))
     cube_queue_add (env->queue, key);
 }
 
@@ -226,4 +227,6 @@ start (gpointer state, CubeControllerEnv *env, GError **error)
 }
 
 static const CubeControllerWatch watches[] = { { "v1", "nodes", map_node }, { "v1", "pods", map_pod }, { NULL, NULL, NULL } };
-const CubeControllerOps lifecycle_eviction_ops = { .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 4 };
+const CubeControllerOps lifecycle_eviction_ops = {
+  .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 4
+};

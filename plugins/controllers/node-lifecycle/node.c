@@ -72,8 +72,8 @@ mark_pod (CubeMut *root, CubeView pod, gpointer data)
   Mark *mark = data;
   CubeMut *ready = workload_find_condition (cube_mut_get (root, "status", "conditions"), "Ready", NULL);
   char now[32];
-  mark->did = ready != NULL && g_strcmp0 (cube_mut_string (cube_mut_member (ready, "status")), "True") == 0 &&
-              g_strcmp0 (cube_view_get_string (pod, "metadata", "uid"), cube_object_uid (mark->pod)) == 0;
+  mark->did = ready != NULL && g_strcmp0 (cube_mut_string (cube_mut_member (ready, "status")), "True") == 0
+              && g_strcmp0 (cube_view_get_string (pod, "metadata", "uid"), cube_object_uid (mark->pod)) == 0;
   if (!mark->did)
     return FALSE;
   cube_time_format (mark->now_us, now);
@@ -91,7 +91,8 @@ mark_pods (CubeControllerEnv *env, const char *node, GError **error)
     {
       Mark mark = { found->pdata[i], cube_context_now_us (env->context), FALSE };
       g_autoptr (GError) problem = NULL;
-      g_autoptr (CubeObject) pod = cube_client_modify (env->client, pods, "status", cube_object_namespace (mark.pod), cube_object_name (mark.pod), mark_pod, &mark, &problem);
+      g_autoptr (CubeObject) pod = cube_client_modify (env->client, pods, "status", cube_object_namespace (mark.pod),
+                                                       cube_object_name (mark.pod), mark_pod, &mark, &problem);
       if (pod != NULL && mark.did)
         cube_recorder_event (env->recorder, pod, NULL, "Warning", "NodeNotReady", "Node is not ready");
       if (pod != NULL || g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
@@ -113,7 +114,8 @@ seed (Lifecycle *self, CubeControllerEnv *env, GError **error)
   g_mutex_unlock (&self->lock);
   if (is_seeded)
     return TRUE;
-  g_autoptr (GPtrArray) nodes = cube_client_list (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "nodes"), NULL, NULL, NULL, error);
+  g_autoptr (GPtrArray) nodes =
+      cube_client_list (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "nodes"), NULL, NULL, NULL, error);
   if (nodes == NULL)
     return FALSE;
   g_mutex_lock (&self->lock);
@@ -172,7 +174,8 @@ fall_silent (Lifecycle *self, CubeControllerEnv *env, CubeObject **node, gboolea
   if (told == NULL)
     return FALSE;
   if (was_ready)
-    cube_recorder_event (env->recorder, told, NULL, "Normal", "NodeNotReady", "Node %s status is now: NodeNotReady", cube_object_name (told));
+    cube_recorder_event (env->recorder, told, NULL, "Normal", "NodeNotReady", "Node %s status is now: NodeNotReady",
+                         cube_object_name (told));
   g_mutex_lock (&self->lock);
   Health *health = lifecycle_know (self, told);
   lifecycle_set_ready (self, health, 'U');
@@ -229,7 +232,8 @@ reconcile (gpointer state, CubeControllerEnv *env, const char *key, GError **err
   g_autoptr (GError) problem = NULL;
   gboolean must_mark;
   gint64 wait_us;
-  g_autoptr (CubeObject) node = cube_client_get (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "nodes"), NULL, key, &problem);
+  g_autoptr (CubeObject) node =
+      cube_client_get (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "nodes"), NULL, key, &problem);
   if (node == NULL && g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     {
       g_mutex_lock (&self->lock);
@@ -267,9 +271,11 @@ map_node (gpointer state, CubeControllerEnv *env, CubeEventType type, CubeObject
 {
   const char *name = cube_object_name (object);
   if (type == CUBE_EVENT_ADDED)
-    cube_recorder_event (env->recorder, object, NULL, "Normal", "RegisteredNode", "Node %s event: Registered Node %s in Controller", name, name);
+    cube_recorder_event (env->recorder, object, NULL, "Normal", "RegisteredNode", "Node %s event: Registered Node %s in Controller", name,
+                         name);
   else if (type == CUBE_EVENT_DELETED)
-    cube_recorder_event (env->recorder, object, NULL, "Normal", "RemovingNode", "Node %s event: Removing Node %s from Controller", name, name);
+    cube_recorder_event (env->recorder, object, NULL, "Normal", "RemovingNode", "Node %s event: Removing Node %s from Controller", name,
+                         name);
   cube_queue_add (env->queue, name);
 }
 
@@ -297,5 +303,9 @@ start (gpointer state, CubeControllerEnv *env, GError **error)
   return TRUE;
 }
 
-static const CubeControllerWatch watches[] = { { "v1", "nodes", map_node }, { "coordination.k8s.io/v1", "leases", map_lease }, { NULL, NULL, NULL } };
-const CubeControllerOps lifecycle_node_ops = { .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 4 };
+static const CubeControllerWatch watches[] = { { "v1", "nodes", map_node },
+                                               { "coordination.k8s.io/v1", "leases", map_lease },
+                                               { NULL, NULL, NULL } };
+const CubeControllerOps lifecycle_node_ops = {
+  .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 4
+};

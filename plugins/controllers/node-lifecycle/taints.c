@@ -35,7 +35,8 @@ lifecycle_has_no_execute (CubeView node)
   for (cube_iter_init (&it, cube_view_get (node, "spec", "taints")); cube_iter_next (&it, NULL, &taint);)
     {
       const char *key = cube_view_get_string (taint, "key");
-      if (g_strcmp0 (cube_view_get_string (taint, "effect"), "NoExecute") == 0 && (g_strcmp0 (key, TAINT_NOT_READY) == 0 || g_strcmp0 (key, TAINT_UNREACHABLE) == 0))
+      if (g_strcmp0 (cube_view_get_string (taint, "effect"), "NoExecute") == 0
+          && (g_strcmp0 (key, TAINT_NOT_READY) == 0 || g_strcmp0 (key, TAINT_UNREACHABLE) == 0))
         return TRUE;
     }
   return FALSE;
@@ -56,7 +57,8 @@ set_taint (CubeMut *spec, const char *key, const char *effect, gboolean is_wante
   for (guint i = 0; i < cube_mut_length (taints); i++)
     {
       CubeMut *taint = cube_mut_element (taints, i);
-      if (g_strcmp0 (cube_mut_string (cube_mut_member (taint, "key")), key) != 0 || g_strcmp0 (cube_mut_string (cube_mut_member (taint, "effect")), effect) != 0)
+      if (g_strcmp0 (cube_mut_string (cube_mut_member (taint, "key")), key) != 0
+          || g_strcmp0 (cube_mut_string (cube_mut_member (taint, "effect")), effect) != 0)
         continue;
       if (is_wanted)
         return FALSE;
@@ -83,8 +85,10 @@ change (CubeMut *root, CubeView node, gpointer data)
   CubeMut *spec = cube_mut_ensure_object (root, "spec");
   gboolean is_changed = FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (rules); i++)
-    is_changed |= set_taint (spec, rules[i].taint, "NoSchedule", g_strcmp0 (status_of (node, rules[i].condition), rules[i].status) == 0, wish->now_us);
-  is_changed |= set_taint (spec, TAINT_UNSCHEDULABLE, "NoSchedule", cube_view_get_bool (node, FALSE, "spec", "unschedulable"), wish->now_us);
+    is_changed |= set_taint (spec, rules[i].taint, "NoSchedule", g_strcmp0 (status_of (node, rules[i].condition), rules[i].status) == 0,
+                             wish->now_us);
+  is_changed |=
+      set_taint (spec, TAINT_UNSCHEDULABLE, "NoSchedule", cube_view_get_bool (node, FALSE, "spec", "unschedulable"), wish->now_us);
   is_changed |= set_taint (spec, TAINT_NOT_READY, "NoExecute", g_strcmp0 (wish->wanted, TAINT_NOT_READY) == 0, wish->now_us);
   is_changed |= set_taint (spec, TAINT_UNREACHABLE, "NoExecute", g_strcmp0 (wish->wanted, TAINT_UNREACHABLE) == 0, wish->now_us);
   return is_changed;

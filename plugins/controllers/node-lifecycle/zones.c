@@ -19,7 +19,8 @@ health_free (gpointer data)
 static char *
 zone_of (CubeObject *node)
 {
-  const char *region = cube_object_label (node, "topology.kubernetes.io/region"), *zone = cube_object_label (node, "topology.kubernetes.io/zone");
+  const char *region = cube_object_label (node, "topology.kubernetes.io/region"),
+             *zone = cube_object_label (node, "topology.kubernetes.io/zone");
   return g_strdup_printf ("%s:%s", region != NULL ? region : "", zone != NULL ? zone : "");
 }
 

@@ -12,9 +12,9 @@
 
 typedef struct {
   gint64 quarantine_us, period_us;
-  guint threshold;      /* ended pods that are kept; 0 = all */
-  GHashTable *nodes;    /* names of nodes → is it out of service; on the loop */
-  GHashTable *ended;    /* set of keys of ended pods; on the loop */
+  guint threshold;   /* ended pods that are kept; 0 = all */
+  GHashTable *nodes; /* names of nodes → is it out of service; on the loop */
+  GHashTable *ended; /* set of keys of ended pods; on the loop */
 } State;
 
 /* ---- removing one ---- */
@@ -31,8 +31,8 @@ fail_pod (CubeMut *root, CubeView pod, gpointer data)
   const Removal *removal = data;
   const char *phase = cube_view_get_string (pod, "status", "phase");
   CubeMut *status = cube_mut_ensure_object (root, "status");
-  if (g_strcmp0 (cube_view_get_string (pod, "metadata", "uid"), cube_object_uid (removal->pod)) != 0 || g_strcmp0 (phase, "Failed") == 0 ||
-      g_strcmp0 (phase, "Succeeded") == 0)
+  if (g_strcmp0 (cube_view_get_string (pod, "metadata", "uid"), cube_object_uid (removal->pod)) != 0 || g_strcmp0 (phase, "Failed") == 0
+      || g_strcmp0 (phase, "Succeeded") == 0)
     return FALSE;
   cube_mut_set_string (status, "phase", "Failed");
   if (removal->is_orphan)
@@ -47,9 +47,10 @@ remove_pod (CubeControllerEnv *env, CubeObject *pod, gboolean must_fail, gboolea
   const char *ns = cube_object_namespace (pod), *name = cube_object_name (pod);
   Removal removal = { pod, is_orphan, cube_context_now_us (env->context) };
   g_autoptr (GError) problem = NULL;
-  g_autoptr (CubeObject) told = must_fail ? cube_client_modify (env->client, pods, "status", ns, name, fail_pod, &removal, &problem) : cube_object_ref (pod);
-  if ((told != NULL && cube_client_delete (env->client, pods, ns, name, cube_object_uid (pod), 0, CUBE_PROPAGATION_DEFAULT, &problem)) ||
-      g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
+  g_autoptr (CubeObject) told =
+      must_fail ? cube_client_modify (env->client, pods, "status", ns, name, fail_pod, &removal, &problem) : cube_object_ref (pod);
+  if ((told != NULL && cube_client_delete (env->client, pods, ns, name, cube_object_uid (pod), 0, CUBE_PROPAGATION_DEFAULT, &problem))
+      || g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&problem));
   return FALSE;
@@ -78,7 +79,8 @@ static gint64
 sweep_node (CubeControllerEnv *env, const char *name, GError **error)
 {
   g_autoptr (GError) problem = NULL;
-  g_autoptr (CubeObject) node = cube_client_get (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "nodes"), NULL, name, &problem);
+  g_autoptr (CubeObject) node =
+      cube_client_get (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "nodes"), NULL, name, &problem);
   gboolean is_orphan = node == NULL;
   if (is_orphan && !g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     {
@@ -108,7 +110,8 @@ sweep_pod (CubeControllerEnv *env, const char *key, GError **error)
 {
   g_autofree char *ns = NULL, *name = NULL;
   cube_key_split (key, &ns, &name);
-  g_autoptr (CubeObject) pod = cube_client_get (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "pods"), ns, name, NULL);
+  g_autoptr (CubeObject) pod =
+      cube_client_get (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "pods"), ns, name, NULL);
   if (pod == NULL || cube_object_deletion_timestamp (pod) == NULL)
     return 0;
   g_autoptr (CubeValue) value = cube_object_value (pod);
@@ -143,7 +146,8 @@ has_ended (CubeView pod)
 static gint64
 sweep_ended (State *state, CubeControllerEnv *env, GError **error)
 {
-  g_autoptr (GPtrArray) pods = cube_client_list (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "pods"), NULL, NULL, NULL, error);
+  g_autoptr (GPtrArray) pods =
+      cube_client_list (env->client, cube_schema_resource (cube_client_schema (env->client), "v1", "pods"), NULL, NULL, NULL, error);
   g_autoptr (GArray) ended = g_array_new (FALSE, FALSE, sizeof (Ended));
   for (guint i = 0; pods != NULL && i < pods->len; i++)
     {
@@ -286,10 +290,14 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
 }
 
 static const CubeControllerWatch watches[] = { { "v1", "nodes", map_node }, { "v1", "pods", map_pod }, { NULL, NULL, NULL } };
-static const CubeControllerOps ops = { .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 1 };
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "pod-garbage-collector", ops), { NULL, 0, 0, NULL, NULL } };
-CUBE_PLUGIN_DEFINE (.name = "controllers-pod-gc", .version = "1.0", .license = "Apache-2.0", .description = "removes pods that nobody else will", .impls = impls, .load = load,
-                    .unload = unload,
-                    .config_schema = "terminated-pod-threshold int 12500 ended pods that are kept, 0 = all\n"
-                                     "orphan-quarantine duration 40s from a node's removal until its pods go\n"
-                                     "period duration 20s until a terminating pod without a node, or on a node out of service, is removed\n");
+static const CubeControllerOps ops = {
+  .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 1
+};
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "pod-garbage-collector", ops),
+                                           { NULL, 0, 0, NULL, NULL } };
+CUBE_PLUGIN_DEFINE (.name = "controllers-pod-gc", .version = "1.0", .license = "Apache-2.0",
+                    .description = "removes pods that nobody else will", .impls = impls, .load = load, .unload = unload,
+                    .config_schema =
+                        "terminated-pod-threshold int 12500 ended pods that are kept, 0 = all\n"
+                        "orphan-quarantine duration 40s from a node's removal until its pods go\n"
+                        "period duration 20s until a terminating pod without a node, or on a node out of service, is removed\n");

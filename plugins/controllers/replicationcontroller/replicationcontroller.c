@@ -33,6 +33,7 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
   return TRUE;
 }
 
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "replication", ops), { NULL, 0, 0, NULL, NULL } };
-CUBE_PLUGIN_DEFINE (.name = "controllers-replicationcontroller", .version = "1.0", .license = "Apache-2.0", .description = "keeps the replicas of ReplicationControllers", .impls = impls,
-                    .load = load);
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "replication", ops),
+                                           { NULL, 0, 0, NULL, NULL } };
+CUBE_PLUGIN_DEFINE (.name = "controllers-replicationcontroller", .version = "1.0", .license = "Apache-2.0",
+                    .description = "keeps the replicas of ReplicationControllers", .impls = impls, .load = load);

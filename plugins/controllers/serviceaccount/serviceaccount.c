@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define ROOT_CA "kube-root-ca.crt"
-#define DESCRIPTION                                                                                                                                       \
+#define DESCRIPTION                                                                                                                                              \
   "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. " \
   "No other usage is guaranteed across distributions of Kubernetes clusters."
 
@@ -70,7 +70,8 @@ static gboolean
 restore_root_ca (CubeMut *root, CubeView current, gpointer data)
 {
   const Accounts *accounts = data;
-  if (g_strcmp0 (cube_view_get_string (current, "data", "ca.crt"), accounts->ca_pem) == 0 && cube_view_length (cube_view_member (current, "data")) == 1)
+  if (g_strcmp0 (cube_view_get_string (current, "data", "ca.crt"), accounts->ca_pem) == 0
+      && cube_view_length (cube_view_member (current, "data")) == 1)
     return FALSE;
   fill_root_ca (accounts, root);
   return TRUE;
@@ -142,7 +143,11 @@ unload (gpointer state)
 static const CubeControllerWatch watches[] = {
   { "v1", "namespaces", NULL }, { "v1", "serviceaccounts", map_part }, { "v1", "configmaps", map_part }, { NULL, NULL, NULL }
 };
-static const CubeControllerOps ops = { .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 2 };
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "service-account", ops), { NULL, 0, 0, NULL, NULL } };
+static const CubeControllerOps ops = {
+  .ops_size = sizeof (CubeControllerOps), .watches = watches, .reconcile = reconcile, .start = start, .workers = 2
+};
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "service-account", ops),
+                                           { NULL, 0, 0, NULL, NULL } };
 CUBE_PLUGIN_DEFINE (.name = "controllers-serviceaccount", .version = "1.0", .license = "Apache-2.0",
-                    .description = "a default service account and the cluster's CA in every namespace", .impls = impls, .load = load, .unload = unload);
+                    .description = "a default service account and the cluster's CA in every namespace", .impls = impls, .load = load,
+                    .unload = unload);

@@ -18,7 +18,8 @@ void
 room_load (Room *room, const CubePluginDescriptor *plugin, const char *config)
 {
   g_autoptr (CubeValue) value = config != NULL ? json ("%s", config) : NULL;
-  CubeContext *context = cube_process_new_context (room->fixture.process, plugin->name, value != NULL ? cube_value_root (value) : cube_view_none ());
+  CubeContext *context =
+      cube_process_new_context (room->fixture.process, plugin->name, value != NULL ? cube_value_root (value) : cube_view_none ());
   Loaded *loaded = g_new0 (Loaded, 1);
   g_autoptr (GError) error = NULL;
 
@@ -94,7 +95,8 @@ put (Room *room, const char *api_version, const char *plural, const char *ns, co
 }
 
 void
-merge (Room *room, const char *api_version, const char *plural, const char *subresource, const char *ns, const char *name, const char *format, ...)
+merge (Room *room, const char *api_version, const char *plural, const char *subresource, const char *ns, const char *name,
+       const char *format, ...)
 {
   va_list args;
 
@@ -102,7 +104,8 @@ merge (Room *room, const char *api_version, const char *plural, const char *subr
   g_autoptr (CubeValue) value = parse (format, args);
   va_end (args);
   g_autoptr (GError) error = NULL;
-  g_autoptr (CubeObject) done = cube_client_patch (room->fixture.client, resource (&room->fixture, api_version, plural), subresource, ns, name, CUBE_PATCH_MERGE, value, &error);
+  g_autoptr (CubeObject) done = cube_client_patch (room->fixture.client, resource (&room->fixture, api_version, plural), subresource, ns,
+                                                   name, CUBE_PATCH_MERGE, value, &error);
   g_assert_no_error (error);
 }
 

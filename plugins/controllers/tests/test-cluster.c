@@ -39,9 +39,10 @@ test_accounts (void)
   {
     g_autoptr (CubeValue) map = look (&room, "v1", "configmaps", "x", "kube-root-ca.crt");
     assert_at (map, "data", "{'ca.crt':'-----BEGIN CERTIFICATE-----\\nQQ==\\n-----END CERTIFICATE-----\\n'}");
-    assert_at (map, "metadata.annotations",
-               "{'kubernetes.io/description':'Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal "
-               "service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.'}");
+    assert_at (
+        map, "metadata.annotations",
+        "{'kubernetes.io/description':'Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal "
+        "service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.'}");
   }
   drop (&room, "v1", "serviceaccounts", "x", "default", CUBE_PROPAGATION_DEFAULT);
   merge (&room, "v1", "configmaps", NULL, "x", "kube-root-ca.crt", "{'data':{'ca.crt':'other','more':'1'}}");

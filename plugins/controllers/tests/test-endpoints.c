@@ -18,25 +18,28 @@ begin (Room *room)
 static void
 put_service (Room *room, const char *spec)
 {
-  put (room, "v1", "services", "default", "{'apiVersion':'v1','kind':'Service','metadata':{'name':'web','labels':{'team':'a'}},'spec':{'clusterIP':'10.0.0.9',%s}}", spec);
+  put (room, "v1", "services", "default",
+       "{'apiVersion':'v1','kind':'Service','metadata':{'name':'web','labels':{'team':'a'}},'spec':{'clusterIP':'10.0.0.9',%s}}", spec);
 }
 
 static void
 put_pod (Room *room, const char *name, guint n, const char *port_name, gboolean is_ready)
 {
-  put (room, "v1", "pods", "default",
-       "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'%s','labels':{'app':'web'}},'spec':{'nodeName':'n1','hostname':'h','subdomain':'web',"
-       "'containers':[{'name':'c','image':'i','ports':[{'name':'%s','containerPort':%u}]}]}}",
-       name, port_name, 8000 + n % 2);
+  put (
+      room, "v1", "pods", "default",
+      "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'%s','labels':{'app':'web'}},'spec':{'nodeName':'n1','hostname':'h','subdomain':'web',"
+      "'containers':[{'name':'c','image':'i','ports':[{'name':'%s','containerPort':%u}]}]}}",
+      name, port_name, 8000 + n % 2);
   merge (room, "v1", "pods", "status", "default", name,
-         "{'status':{'phase':'Running','podIP':'10.1.%u.%u','podIPs':[{'ip':'10.1.%u.%u'}],'conditions':[{'type':'Ready','status':'%s'}]}}", n / 250, n % 250 + 1, n / 250,
-         n % 250 + 1, is_ready ? "True" : "False");
+         "{'status':{'phase':'Running','podIP':'10.1.%u.%u','podIPs':[{'ip':'10.1.%u.%u'}],'conditions':[{'type':'Ready','status':'%s'}]}}",
+         n / 250, n % 250 + 1, n / 250, n % 250 + 1, is_ready ? "True" : "False");
 }
 
 static void
 set_ready (Room *room, const char *name, gboolean is_ready)
 {
-  merge (room, "v1", "pods", "status", "default", name, "{'status':{'conditions':[{'type':'Ready','status':'%s'}]}}", is_ready ? "True" : "False");
+  merge (room, "v1", "pods", "status", "default", name, "{'status':{'conditions':[{'type':'Ready','status':'%s'}]}}",
+         is_ready ? "True" : "False");
 }
 
 static CubeValue *
@@ -59,7 +62,9 @@ test_one (void)
     assert_at (slice, "endpoints", "[]");
     assert_at (slice, "metadata.generateName", "web-");
     assert_at (slice, "metadata.labels.team", "a");
-    assert_at (slice, "metadata.labels", "{'team':'a','endpointslice.kubernetes.io/managed-by':'endpointslice-controller.k8s.io','kubernetes.io/service-name':'web'}");
+    assert_at (
+        slice, "metadata.labels",
+        "{'team':'a','endpointslice.kubernetes.io/managed-by':'endpointslice-controller.k8s.io','kubernetes.io/service-name':'web'}");
     assert_at (slice, "metadata.ownerReferences[0].kind", "Service");
   }
   put_pod (&room, "a", 0, "p", TRUE);
@@ -110,7 +115,8 @@ test_quiet (void)
   room_run (&room, G_USEC_PER_SEC);
   g_autoptr (GPtrArray) slices = all (&room, SLICES, "default");
   const char *name = cube_object_name (slices->pdata[0]);
-  guint64 slice_revision = revision_of (&room, SLICES, "default", name), endpoints_revision = revision_of (&room, "v1", "endpoints", "default", "web");
+  guint64 slice_revision = revision_of (&room, SLICES, "default", name),
+          endpoints_revision = revision_of (&room, "v1", "endpoints", "default", "web");
   merge (&room, "v1", "pods", NULL, "default", "a", "{'metadata':{'annotations':{'x':'y'}}}");
   room_run (&room, G_USEC_PER_SEC);
   room_stop (&room);
@@ -189,7 +195,9 @@ test_left_alone (void)
   Room room;
   begin (&room);
   put_service (&room, "'ports':[{'port':80}]");
-  put (&room, "v1", "endpoints", "default", "{'apiVersion':'v1','kind':'Endpoints','metadata':{'name':'web'},'subsets':[{'addresses':[{'ip':'1.2.3.4'}],'ports':[{'port':1}]}]}");
+  put (
+      &room, "v1", "endpoints", "default",
+      "{'apiVersion':'v1','kind':'Endpoints','metadata':{'name':'web'},'subsets':[{'addresses':[{'ip':'1.2.3.4'}],'ports':[{'port':1}]}]}");
   guint64 revision = revision_of (&room, "v1", "endpoints", "default", "web");
   room_run (&room, 5 * G_USEC_PER_SEC);
   g_autoptr (GPtrArray) slices = all (&room, SLICES, "default");

@@ -17,9 +17,12 @@ static void
 put_node (Room *room, const char *name)
 {
   put (room, "v1", "nodes", NULL, "{'apiVersion':'v1','kind':'Node','metadata':{'name':'%s'},'spec':{}}", name);
-  merge (room, "v1", "nodes", "status", NULL, name, "{'status':{'conditions':[{'type':'Ready','status':'True','lastHeartbeatTime':'2023-11-14T22:13:20Z'}]}}");
-  put (room, "coordination.k8s.io/v1", "leases", "kube-node-lease",
-       "{'apiVersion':'coordination.k8s.io/v1','kind':'Lease','metadata':{'name':'%s'},'spec':{'holderIdentity':'%s','renewTime':'2023-11-14T22:13:20.000000Z'}}", name, name);
+  merge (room, "v1", "nodes", "status", NULL, name,
+         "{'status':{'conditions':[{'type':'Ready','status':'True','lastHeartbeatTime':'2023-11-14T22:13:20Z'}]}}");
+  put (
+      room, "coordination.k8s.io/v1", "leases", "kube-node-lease",
+      "{'apiVersion':'coordination.k8s.io/v1','kind':'Lease','metadata':{'name':'%s'},'spec':{'holderIdentity':'%s','renewTime':'2023-11-14T22:13:20.000000Z'}}",
+      name, name);
 }
 
 static void
@@ -45,9 +48,10 @@ live (Room *room, gint64 seconds, const char *const *alive)
 static void
 put_pod (Room *room, const char *name, const char *node, const char *tolerations)
 {
-  put (room, "v1", "pods", "default",
-       "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'%s'},'spec':{'nodeName':'%s','tolerations':[%s],'containers':[{'name':'c','image':'i'}]}}", name, node,
-       tolerations);
+  put (
+      room, "v1", "pods", "default",
+      "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'%s'},'spec':{'nodeName':'%s','tolerations':[%s],'containers':[{'name':'c','image':'i'}]}}",
+      name, node, tolerations);
   merge (room, "v1", "pods", "status", "default", name, "{'status':{'phase':'Running','conditions':[{'type':'Ready','status':'True'}]}}");
 }
 
@@ -87,7 +91,8 @@ test_dead_node (void)
   put_node (&room, "a");
   put_node (&room, "b");
   put_pod (&room, "plain", "a", "");
-  put_pod (&room, "patient", "a", "{'key':'node.kubernetes.io/unreachable','operator':'Exists','effect':'NoExecute','tolerationSeconds':100}");
+  put_pod (&room, "patient", "a",
+           "{'key':'node.kubernetes.io/unreachable','operator':'Exists','effect':'NoExecute','tolerationSeconds':100}");
   put_pod (&room, "forever", "a", "{'operator':'Exists'}");
   room_start (&room);
   live (&room, 200, both);
@@ -100,7 +105,8 @@ test_dead_node (void)
   {
     g_autoptr (CubeValue) node = look (&room, "v1", "nodes", NULL, "a"), pod = look (&room, "v1", "pods", "default", "patient"),
                           plain = look (&room, "v1", "pods", "default", "plain");
-    g_autofree char *message = event_message (&room, "default", "TaintManagerEviction"), *told = event_message (&room, NULL, "NodeNotReady");
+    g_autofree char *message = event_message (&room, "default", "TaintManagerEviction"),
+                    *told = event_message (&room, NULL, "NodeNotReady");
     assert_at (node, "status.conditions[0].reason", "NodeStatusUnknown");
     assert_at (node, "status.conditions[0].message", "Kubelet stopped posting node status.");
     assert_at (node, "status.conditions[1].reason", "NodeStatusNeverUpdated");
@@ -124,11 +130,13 @@ test_dead_node (void)
     assert_at (pod, "metadata.deletionTimestamp", "");
   }
   live (&room, 40, only_b);
-  g_autoptr (CubeValue) patient = look (&room, "v1", "pods", "default", "patient"), forever = look (&room, "v1", "pods", "default", "forever");
+  g_autoptr (CubeValue) patient = look (&room, "v1", "pods", "default", "patient"),
+                        forever = look (&room, "v1", "pods", "default", "forever");
   g_assert_true (cube_view_exists (cube_value_get (patient, "metadata", "deletionTimestamp")));
   assert_at (forever, "metadata.deletionTimestamp", "");
   /* It is back. */
-  merge (&room, "v1", "nodes", "status", NULL, "a", "{'status':{'conditions':[{'type':'Ready','status':'True','lastHeartbeatTime':'2023-11-15T22:13:20Z'}]}}");
+  merge (&room, "v1", "nodes", "status", NULL, "a",
+         "{'status':{'conditions':[{'type':'Ready','status':'True','lastHeartbeatTime':'2023-11-15T22:13:20Z'}]}}");
   live (&room, 20, both);
   g_assert_false (has_taint (&room, "a", "node.kubernetes.io/unreachable", "NoSchedule"));
   g_assert_false (has_taint (&room, "a", "node.kubernetes.io/unreachable", "NoExecute"));
@@ -151,13 +159,15 @@ test_all_down (void)
   assert_status (&room, "a", "Unknown");
   assert_status (&room, "b", "Unknown");
   g_assert_true (has_taint (&room, "a", "node.kubernetes.io/unreachable", "NoSchedule"));
-  g_assert_false (has_taint (&room, "a", "node.kubernetes.io/unreachable", "NoExecute") || has_taint (&room, "b", "node.kubernetes.io/unreachable", "NoExecute"));
+  g_assert_false (has_taint (&room, "a", "node.kubernetes.io/unreachable", "NoExecute")
+                  || has_taint (&room, "b", "node.kubernetes.io/unreachable", "NoExecute"));
   {
     g_autoptr (CubeValue) plain = look (&room, "v1", "pods", "default", "plain");
     assert_at (plain, "metadata.deletionTimestamp", "");
   }
   /* b returns first: a has a whole grace period from then, and is lost only after it. */
-  merge (&room, "v1", "nodes", "status", NULL, "b", "{'status':{'conditions':[{'type':'Ready','status':'True','lastHeartbeatTime':'2023-11-15T22:13:20Z'}]}}");
+  merge (&room, "v1", "nodes", "status", NULL, "b",
+         "{'status':{'conditions':[{'type':'Ready','status':'True','lastHeartbeatTime':'2023-11-15T22:13:20Z'}]}}");
   live (&room, 40, only_b);
   {
     g_autoptr (CubeValue) plain = look (&room, "v1", "pods", "default", "plain");
@@ -182,12 +192,14 @@ test_taints (void)
   put_node (&room, "a");
   put (&room, "v1", "nodes", NULL, "{'apiVersion':'v1','kind':'Node','metadata':{'name':'mute'}}");
   merge (&room, "v1", "nodes", NULL, NULL, "a", "{'spec':{'unschedulable':true}}");
-  merge (&room, "v1", "nodes", "status", NULL, "a", "{'status':{'conditions':[{'type':'Ready','status':'True'},{'type':'DiskPressure','status':'True'}]}}");
+  merge (&room, "v1", "nodes", "status", NULL, "a",
+         "{'status':{'conditions':[{'type':'Ready','status':'True'},{'type':'DiskPressure','status':'True'}]}}");
   live (&room, 10, alive);
   g_assert_true (has_taint (&room, "a", "node.kubernetes.io/unschedulable", "NoSchedule"));
   g_assert_true (has_taint (&room, "a", "node.kubernetes.io/disk-pressure", "NoSchedule"));
   merge (&room, "v1", "nodes", NULL, NULL, "a", "{'spec':{'unschedulable':null}}");
-  merge (&room, "v1", "nodes", "status", NULL, "a", "{'status':{'conditions':[{'type':'Ready','status':'True'},{'type':'DiskPressure','status':'False'}]}}");
+  merge (&room, "v1", "nodes", "status", NULL, "a",
+         "{'status':{'conditions':[{'type':'Ready','status':'True'},{'type':'DiskPressure','status':'False'}]}}");
   live (&room, 30, alive);
   g_assert_false (has_taint (&room, "a", "node.kubernetes.io/unschedulable", "NoSchedule"));
   g_assert_false (has_taint (&room, "a", "node.kubernetes.io/disk-pressure", "NoSchedule"));
@@ -211,9 +223,11 @@ test_turns (void)
   room_start (&room);
   live (&room, 50, five);
   live (&room, 50, alive);
-  g_assert_true (has_taint (&room, "a", "node.kubernetes.io/unreachable", "NoExecute") != has_taint (&room, "b", "node.kubernetes.io/unreachable", "NoExecute"));
+  g_assert_true (has_taint (&room, "a", "node.kubernetes.io/unreachable", "NoExecute")
+                 != has_taint (&room, "b", "node.kubernetes.io/unreachable", "NoExecute"));
   live (&room, 10, alive);
-  g_assert_true (has_taint (&room, "a", "node.kubernetes.io/unreachable", "NoExecute") && has_taint (&room, "b", "node.kubernetes.io/unreachable", "NoExecute"));
+  g_assert_true (has_taint (&room, "a", "node.kubernetes.io/unreachable", "NoExecute")
+                 && has_taint (&room, "b", "node.kubernetes.io/unreachable", "NoExecute"));
   room_clear (&room);
 }
 
@@ -235,8 +249,9 @@ test_orphans (void)
   put_pod (&room, "stays", "a", "");
   put_pod (&room, "orphan", "gone", "");
   put_pod (&room, "stranger", "never-was", "");
-  put (&room, "v1", "pods", "default",
-       "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'held','finalizers':['x.y/z']},'spec':{'nodeName':'gone','containers':[{'name':'c','image':'i'}]}}");
+  put (
+      &room, "v1", "pods", "default",
+      "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'held','finalizers':['x.y/z']},'spec':{'nodeName':'gone','containers':[{'name':'c','image':'i'}]}}");
   room_start (&room);
   live (&room, 10, alive);
   drop (&room, "v1", "nodes", NULL, "gone", CUBE_PROPAGATION_DEFAULT);

@@ -20,7 +20,8 @@ begin (Room *room)
 static void
 put_map (Room *room, const char *ns, const char *name, const char *owner, const char *extra)
 {
-  g_autoptr (CubeObject) object = owner != NULL ? cube_client_get (room->fixture.client, resource (&room->fixture, MAPS), ns, owner, NULL) : NULL;
+  g_autoptr (CubeObject) object =
+      owner != NULL ? cube_client_get (room->fixture.client, resource (&room->fixture, MAPS), ns, owner, NULL) : NULL;
   g_autofree char *references =
       owner != NULL ? g_strdup_printf ("'ownerReferences':[{'apiVersion':'v1','kind':'ConfigMap','name':'%s','uid':'%s'%s}]", owner,
                                        object != NULL ? cube_object_uid (object) : "11111111-2222-4333-8444-555555555555", extra)
@@ -105,7 +106,8 @@ test_two_owners (void)
   put_map (&room, "default", "one", NULL, "");
   put_map (&room, "default", "two", NULL, "");
   g_autoptr (CubeValue) two = look (&room, MAPS, "default", "two");
-  g_autofree char *uid = text_at (two, "metadata.uid"), *extra = g_strdup_printf ("},{'apiVersion':'v1','kind':'ConfigMap','name':'two','uid':'%s'", uid);
+  g_autofree char *uid = text_at (two, "metadata.uid"),
+                  *extra = g_strdup_printf ("},{'apiVersion':'v1','kind':'ConfigMap','name':'two','uid':'%s'", uid);
   put_map (&room, "default", "child", "one", extra);
   drop (&room, MAPS, "default", "one", CUBE_PROPAGATION_BACKGROUND);
   room_run (&room, S);
@@ -144,9 +146,10 @@ test_invalid_namespace (void)
 {
   Room room;
   begin (&room);
-  put (&room, "v1", "persistentvolumes", NULL,
-       "{'apiVersion':'v1','kind':'PersistentVolume','metadata':{'name':'pv','ownerReferences':[{'apiVersion':'v1','kind':'ConfigMap','name':'m','uid':'u-1'}]},"
-       "'spec':{'capacity':{'storage':'1Gi'},'accessModes':['ReadWriteOnce'],'hostPath':{'path':'/x'}}}");
+  put (
+      &room, "v1", "persistentvolumes", NULL,
+      "{'apiVersion':'v1','kind':'PersistentVolume','metadata':{'name':'pv','ownerReferences':[{'apiVersion':'v1','kind':'ConfigMap','name':'m','uid':'u-1'}]},"
+      "'spec':{'capacity':{'storage':'1Gi'},'accessModes':['ReadWriteOnce'],'hostPath':{'path':'/x'}}}");
   room_run (&room, 2 * S);
   g_assert_cmpuint (revision_of (&room, "v1", "persistentvolumes", NULL, "pv"), >, 0);
   g_autofree char *message = event_message (&room, "default", "OwnerRefInvalidNamespace");
@@ -161,9 +164,10 @@ test_custom (void)
   Room room;
   g_autoptr (GError) error = NULL;
   begin (&room);
-  const char *text = "{'apiVersion':'apiextensions.k8s.io/v1','kind':'CustomResourceDefinition','metadata':{'name':'owners.test.cube'},'spec':{'group':'test.cube',"
-                     "'scope':'Namespaced','names':{'plural':'owners','singular':'owner','kind':'Owner','listKind':'OwnerList'},"
-                     "'versions':[{'name':'v1','served':true,'storage':true,'schema':{'openAPIV3Schema':{'type':'object'}}}]}}";
+  const char *text =
+      "{'apiVersion':'apiextensions.k8s.io/v1','kind':'CustomResourceDefinition','metadata':{'name':'owners.test.cube'},'spec':{'group':'test.cube',"
+      "'scope':'Namespaced','names':{'plural':'owners','singular':'owner','kind':'Owner','listKind':'OwnerList'},"
+      "'versions':[{'name':'v1','served':true,'storage':true,'schema':{'openAPIV3Schema':{'type':'object'}}}]}}";
   g_autoptr (CubeValue) definition = json ("%s", text);
   put (&room, "apiextensions.k8s.io/v1", "customresourcedefinitions", NULL, "%s", text);
   g_assert_true (cube_schema_put_custom (cube_schema_get_default (), cube_value_root (definition), &error));
@@ -172,8 +176,10 @@ test_custom (void)
   put (&room, "test.cube/v1", "owners", "default", "{'apiVersion':'test.cube/v1','kind':'Owner','metadata':{'name':'top'}}");
   g_autoptr (CubeValue) top = look (&room, "test.cube/v1", "owners", "default", "top");
   g_autofree char *uid = text_at (top, "metadata.uid");
-  put (&room, MAPS, "default",
-       "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'child','ownerReferences':[{'apiVersion':'test.cube/v1','kind':'Owner','name':'top','uid':'%s'}]}}", uid);
+  put (
+      &room, MAPS, "default",
+      "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'child','ownerReferences':[{'apiVersion':'test.cube/v1','kind':'Owner','name':'top','uid':'%s'}]}}",
+      uid);
   room_run (&room, S);
   g_assert_true (exists (&room, "child"));
   drop (&room, "test.cube/v1", "owners", "default", "top", CUBE_PROPAGATION_BACKGROUND);
@@ -193,7 +199,8 @@ test_namespace (void)
   put_map (&room, "gone", "a", NULL, "");
   put_map (&room, "gone", "b", NULL, "");
   merge (&room, MAPS, NULL, "gone", "b", "{'metadata':{'finalizers':['x.y/z']}}");
-  put (&room, "v1", "pods", "gone", "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'p'},'spec':{'nodeName':'n','containers':[{'name':'c','image':'i'}]}}");
+  put (&room, "v1", "pods", "gone",
+       "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'p'},'spec':{'nodeName':'n','containers':[{'name':'c','image':'i'}]}}");
   drop (&room, "v1", "namespaces", NULL, "gone", CUBE_PROPAGATION_DEFAULT);
   room_run (&room, 5 * S);
   {
@@ -203,7 +210,8 @@ test_namespace (void)
     assert_at (ns, "status.conditions[3].type", "NamespaceContentRemaining");
     assert_at (ns, "status.conditions[3].message", "Some resources are remaining: pods. has 1 resource instances");
   }
-  g_assert_true (cube_client_delete (room.fixture.client, resource (&room.fixture, "v1", "pods"), "gone", "p", NULL, 0, CUBE_PROPAGATION_DEFAULT, NULL));
+  g_assert_true (cube_client_delete (room.fixture.client, resource (&room.fixture, "v1", "pods"), "gone", "p", NULL, 0,
+                                     CUBE_PROPAGATION_DEFAULT, NULL));
   room_run (&room, 5 * S);
   {
     g_autoptr (CubeValue) ns = look (&room, "v1", "namespaces", NULL, "gone");

@@ -13,8 +13,8 @@ admission_forbid (const CubeAdmissionRequest *request, GError **error, const cha
   va_start (args, format);
   why = g_strdup_vprintf (format, args);
   va_end (args);
-  local = g_error_new (CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "%s%s%s \"%s\" is forbidden: %s", resource->resource, *resource->group != '\0' ? "." : "",
-                       resource->group, name, why);
+  local = g_error_new (CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "%s%s%s \"%s\" is forbidden: %s", resource->resource,
+                       *resource->group != '\0' ? "." : "", resource->group, name, why);
   cube_error_set_object (local, resource->group, resource->resource, name);
   g_propagate_error (error, local);
   return FALSE;

@@ -99,7 +99,8 @@ node_default (const CubeDownwardNode *node, const char *resource, CubeQuantity *
 }
 
 char *
-cube_downward_resource (CubeView pod, CubeView container, const char *resource, const char *divisor, const CubeDownwardNode *node, GError **error)
+cube_downward_resource (CubeView pod, CubeView container, const char *resource, const char *divisor, const CubeDownwardNode *node,
+                        GError **error)
 {
   CubeQuantity value, unit;
   const char *dot = resource != NULL ? strchr (resource, '.') : NULL;
@@ -109,9 +110,11 @@ cube_downward_resource (CubeView pod, CubeView container, const char *resource, 
       return NULL;
     }
   g_autofree char *list = g_strndup (resource, (gsize) (dot - resource));
-  gboolean found = cube_quantity_from_view (cube_view_get (container, "resources", list, dot + 1), &value) && cube_quantity_value (&value) > 0;
+  gboolean found =
+      cube_quantity_from_view (cube_view_get (container, "resources", list, dot + 1), &value) && cube_quantity_value (&value) > 0;
   if (!found && g_str_equal (list, "limits"))
-    found = cube_quantity_from_view (cube_view_get (pod, "spec", "resources", "limits", dot + 1), &value) || node_default (node, dot + 1, &value);
+    found = cube_quantity_from_view (cube_view_get (pod, "spec", "resources", "limits", dot + 1), &value)
+            || node_default (node, dot + 1, &value);
   if (!found)
     cube_quantity_set_int (&value, 0, 0, CUBE_QUANTITY_DECIMAL_SI);
   if (divisor == NULL || !cube_quantity_parse (divisor, &unit, NULL) || cube_quantity_millis (&unit) <= 0)

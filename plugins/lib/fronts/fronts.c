@@ -28,7 +28,9 @@ is_usable (const FrontSpec *spec)
 void
 front_append (GArray *fronts, CubeView service, CubeView port, const FrontSpec *spec, const GArray *endpoints)
 {
-  CubeFront front = { .kind = spec->kind, .port = (guint16) spec->port, .protocol = protocol_of (port), .affinity_seconds = affinity_of (service) };
+  CubeFront front = {
+    .kind = spec->kind, .port = (guint16) spec->port, .protocol = protocol_of (port), .affinity_seconds = affinity_of (service)
+  };
   GArray *chosen;
 
   if (!is_usable (spec))

@@ -28,12 +28,7 @@ on_cancelled (GCancellable *cancellable G_GNUC_UNUSED, grpc_call *call)
 }
 
 static gboolean
-call_open (Call *self,
-           CubeGrpcChannel *channel,
-           const char *method,
-           gint64 timeout_ms,
-           GCancellable *cancellable,
-           GError **error)
+call_open (Call *self, CubeGrpcChannel *channel, const char *method, gint64 timeout_ms, GCancellable *cancellable, GError **error)
 {
   memset (self, 0, sizeof *self);
   self->method = method;
@@ -53,8 +48,7 @@ call_open (Call *self,
   if (cancellable != NULL)
     {
       self->cancellable = g_object_ref (cancellable);
-      self->cancel_id = g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled),
-                                               self->call, NULL);
+      self->cancel_id = g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), self->call, NULL);
     }
   return TRUE;
 }
@@ -79,8 +73,7 @@ call_close (Call *self)
 static gboolean
 call_wait (Call *self, Tag tag)
 {
-  grpc_event event = grpc_completion_queue_pluck (self->queue, GSIZE_TO_POINTER (tag),
-                                                  gpr_inf_future (GPR_CLOCK_MONOTONIC), NULL);
+  grpc_event event = grpc_completion_queue_pluck (self->queue, GSIZE_TO_POINTER (tag), gpr_inf_future (GPR_CLOCK_MONOTONIC), NULL);
 
   return event.success != 0;
 }
@@ -150,10 +143,9 @@ call_finish (Call *self, GError **error)
   call_wait (self, TAG_STATUS);
   if (self->status == GRPC_STATUS_OK)
     return TRUE;
-  details = g_utf8_make_valid ((const char *) GRPC_SLICE_START_PTR (self->details),
-                               (gssize) GRPC_SLICE_LENGTH (self->details));
-  g_set_error (error, CUBE_GRPC_ERROR, (int) self->status, "rpc error: code = %s desc = %s",
-               cube_grpc_status_name ((int) self->status), details);
+  details = g_utf8_make_valid ((const char *) GRPC_SLICE_START_PTR (self->details), (gssize) GRPC_SLICE_LENGTH (self->details));
+  g_set_error (error, CUBE_GRPC_ERROR, (int) self->status, "rpc error: code = %s desc = %s", cube_grpc_status_name ((int) self->status),
+               details);
   return FALSE;
 }
 
@@ -164,19 +156,13 @@ check_method (const char *method, GError **error)
 
   if (slash != NULL && slash > method + 1 && slash[1] != '\0')
     return TRUE;
-  g_set_error (error, CUBE_GRPC_ERROR, CUBE_GRPC_INVALID_ARGUMENT,
-               "method '%s': wanted /package.Service/Method", method);
+  g_set_error (error, CUBE_GRPC_ERROR, CUBE_GRPC_INVALID_ARGUMENT, "method '%s': wanted /package.Service/Method", method);
   return FALSE;
 }
 
 CubeGrpcMessage *
-cube_grpc_channel_unary (CubeGrpcChannel *channel,
-                         const char *method,
-                         const ProtobufCMessage *request,
-                         const ProtobufCMessageDescriptor *response,
-                         gint64 timeout_ms,
-                         GCancellable *cancellable,
-                         GError **error)
+cube_grpc_channel_unary (CubeGrpcChannel *channel, const char *method, const ProtobufCMessage *request,
+                         const ProtobufCMessageDescriptor *response, gint64 timeout_ms, GCancellable *cancellable, GError **error)
 {
   Call call;
   grpc_byte_buffer *packed, *answer;
@@ -219,11 +205,7 @@ cube_grpc_channel_unary (CubeGrpcChannel *channel,
 /* Hands messages on until the stream or the caller's interest ends.  FALSE
  * with an error if a message does not decode; *ret_is_done if func said so. */
 static gboolean
-stream_messages (Call *call,
-                 const ProtobufCMessageDescriptor *response,
-                 CubeGrpcStreamFunc func,
-                 gpointer user_data,
-                 gboolean *ret_is_done,
+stream_messages (Call *call, const ProtobufCMessageDescriptor *response, CubeGrpcStreamFunc func, gpointer user_data, gboolean *ret_is_done,
                  GError **error)
 {
   while (TRUE)
@@ -249,15 +231,9 @@ stream_messages (Call *call,
 }
 
 gboolean
-cube_grpc_channel_server_stream (CubeGrpcChannel *channel,
-                                 const char *method,
-                                 const ProtobufCMessage *request,
-                                 const ProtobufCMessageDescriptor *response,
-                                 gint64 timeout_ms,
-                                 GCancellable *cancellable,
-                                 CubeGrpcStreamFunc func,
-                                 gpointer user_data,
-                                 GError **error)
+cube_grpc_channel_server_stream (CubeGrpcChannel *channel, const char *method, const ProtobufCMessage *request,
+                                 const ProtobufCMessageDescriptor *response, gint64 timeout_ms, GCancellable *cancellable,
+                                 CubeGrpcStreamFunc func, gpointer user_data, GError **error)
 {
   Call call;
   grpc_byte_buffer *packed;

@@ -16,18 +16,18 @@ struct _CubeGrpcChannel {
   gatomicrefcount refs;
   char *target;
   GMutex lock;
-  grpc_channel *channel;  /* under lock */
-  GHashTable *calls;    /* set of grpc_call, under lock */
-  gboolean is_shut;     /* under lock */
+  grpc_channel *channel; /* under lock */
+  GHashTable *calls;     /* set of grpc_call, under lock */
+  gboolean is_shut;      /* under lock */
 };
 
-G_DEFINE_QUARK (cube-grpc-error-quark, cube_grpc_error)
+G_DEFINE_QUARK (cube - grpc - error - quark, cube_grpc_error)
 
 static const char *const status_names[] = {
-  "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound",
-  "AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
-  "Aborted", "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss",
-  "Unauthenticated",
+  "OK",       "Canceled",        "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+  "NotFound", "AlreadyExists",   "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+  "Aborted",  "OutOfRange",      "Unimplemented",    "Internal",          "Unavailable",
+  "DataLoss", "Unauthenticated",
 };
 
 const char *
@@ -86,8 +86,7 @@ cube_grpc_channel_new_unix (const char *path, GError **error)
 
   if (path[0] != '/' || strlen (path) >= sizeof address.sun_path)
     {
-      g_set_error (error, CUBE_GRPC_ERROR, CUBE_GRPC_INVALID_ARGUMENT,
-                   "socket '%s': wanted an absolute path shorter than %zu bytes", path,
+      g_set_error (error, CUBE_GRPC_ERROR, CUBE_GRPC_INVALID_ARGUMENT, "socket '%s': wanted an absolute path shorter than %zu bytes", path,
                    sizeof address.sun_path);
       return NULL;
     }
@@ -156,24 +155,18 @@ usable_channel (CubeGrpcChannel *self)
 }
 
 grpc_call *
-cube_grpc_channel_begin (CubeGrpcChannel *channel,
-                         const char *method,
-                         gint64 timeout_ms,
-                         grpc_completion_queue *queue,
-                         GError **error)
+cube_grpc_channel_begin (CubeGrpcChannel *channel, const char *method, gint64 timeout_ms, grpc_completion_queue *queue, GError **error)
 {
   gpr_timespec deadline = gpr_inf_future (GPR_CLOCK_MONOTONIC);
   grpc_slice path = grpc_slice_from_copied_string (method);
   grpc_call *call = NULL;
 
   if (timeout_ms > 0)
-    deadline = gpr_time_add (gpr_now (GPR_CLOCK_MONOTONIC),
-                             gpr_time_from_millis (timeout_ms, GPR_TIMESPAN));
+    deadline = gpr_time_add (gpr_now (GPR_CLOCK_MONOTONIC), gpr_time_from_millis (timeout_ms, GPR_TIMESPAN));
   g_mutex_lock (&channel->lock);
   if (!channel->is_shut)
     {
-      call = grpc_channel_create_call (usable_channel (channel), NULL, GRPC_PROPAGATE_DEFAULTS, queue,
-                                       path, NULL, deadline, NULL);
+      call = grpc_channel_create_call (usable_channel (channel), NULL, GRPC_PROPAGATE_DEFAULTS, queue, path, NULL, deadline, NULL);
       g_hash_table_add (channel->calls, call);
     }
   g_mutex_unlock (&channel->lock);

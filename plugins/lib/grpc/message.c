@@ -34,8 +34,7 @@ cube_grpc_message_pack (const ProtobufCMessage *message, GError **error)
 
   if (size > CUBE_GRPC_MAX_MESSAGE_BYTES)
     {
-      g_set_error (error, CUBE_GRPC_ERROR, CUBE_GRPC_RESOURCE_EXHAUSTED,
-                   "request of %zu bytes, at most %d are sent", size,
+      g_set_error (error, CUBE_GRPC_ERROR, CUBE_GRPC_RESOURCE_EXHAUSTED, "request of %zu bytes, at most %d are sent", size,
                    CUBE_GRPC_MAX_MESSAGE_BYTES);
       return NULL;
     }
@@ -47,9 +46,7 @@ cube_grpc_message_pack (const ProtobufCMessage *message, GError **error)
 }
 
 CubeGrpcMessage *
-cube_grpc_message_unpack (grpc_byte_buffer *buffer,
-                          const ProtobufCMessageDescriptor *descriptor,
-                          GError **error)
+cube_grpc_message_unpack (grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *descriptor, GError **error)
 {
   size_t left = CUBE_GRPC_MAX_DECODED_BYTES;
   ProtobufCAllocator allocator = { budget_alloc, budget_free, &left };
@@ -61,14 +58,12 @@ cube_grpc_message_unpack (grpc_byte_buffer *buffer,
     {
       grpc_slice slice = grpc_byte_buffer_reader_readall (&reader);
 
-      message = protobuf_c_message_unpack (descriptor, &allocator, GRPC_SLICE_LENGTH (slice),
-                                           GRPC_SLICE_START_PTR (slice));
+      message = protobuf_c_message_unpack (descriptor, &allocator, GRPC_SLICE_LENGTH (slice), GRPC_SLICE_START_PTR (slice));
       grpc_slice_unref (slice);
       grpc_byte_buffer_reader_destroy (&reader);
     }
   if (message == NULL)
-    g_set_error (error, CUBE_GRPC_ERROR, CUBE_GRPC_INTERNAL,
-                 "answer of %zu bytes is no %s", size, descriptor->name);
+    g_set_error (error, CUBE_GRPC_ERROR, CUBE_GRPC_INTERNAL, "answer of %zu bytes is no %s", size, descriptor->name);
   return message;
 }
 

@@ -17,9 +17,9 @@ struct _NftBatch {
   char *table;
   GByteArray *bytes;
   guint32 next_seq;
-  int fd;                /* -1 = none; kept: closing one waits for what its transactions freed (10 to 20 ms) */
+  int fd; /* -1 = none; kept: closing one waits for what its transactions freed (10 to 20 ms) */
   /* the message under way */
-  char *set;             /* NULL = none */
+  char *set; /* NULL = none */
   guint type;
   gsize message_at, list_at, last_at;
 };
@@ -66,7 +66,9 @@ close_nest (GByteArray *bytes, gsize at)
 static gsize
 open_message (NftBatch *batch, guint type, guint family, guint resource, guint flags)
 {
-  struct nlmsghdr header = { .nlmsg_type = (guint16) type, .nlmsg_flags = (guint16) (NLM_F_REQUEST | flags), .nlmsg_seq = batch->next_seq++ };
+  struct nlmsghdr header = { .nlmsg_type = (guint16) type,
+                             .nlmsg_flags = (guint16) (NLM_F_REQUEST | flags),
+                             .nlmsg_seq = batch->next_seq++ };
   struct nfgenmsg generic = { .nfgen_family = (guint8) family, .version = NFNETLINK_V0, .res_id = htons ((guint16) resource) };
   gsize at = batch->bytes->len;
 

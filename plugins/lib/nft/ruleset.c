@@ -20,7 +20,8 @@ run (const char *const *argv, const char *input, GError **error)
   g_autoptr (GSubprocess) process = NULL;
   g_autofree char *complaint = NULL;
 
-  process = g_subprocess_newv (argv, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE, error);
+  process =
+      g_subprocess_newv (argv, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE, error);
   if (process == NULL || !g_subprocess_communicate_utf8 (process, input, NULL, NULL, &complaint, error))
     {
       g_prefix_error (error, "packet rules: ");
@@ -28,7 +29,8 @@ run (const char *const *argv, const char *input, GError **error)
     }
   if (!g_subprocess_get_successful (process))
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "packet rules: nft: %.400s", complaint != NULL ? g_strchomp (complaint) : "failed");
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "packet rules: nft: %.400s",
+                   complaint != NULL ? g_strchomp (complaint) : "failed");
       return FALSE;
     }
   return TRUE;

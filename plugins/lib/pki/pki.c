@@ -38,8 +38,9 @@ pki_ensure_directory (const char *path, GError **error)
     return fail_errno (error, "look at", path);
   if (!S_ISDIR (st.st_mode) || st.st_uid != geteuid () || (st.st_mode & 077) != 0)
     {
-      g_set_error (error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "%s: found mode %03o, owner %u; wanted a directory of mode 700, owner %u", path,
-                   (guint) st.st_mode & 0777, (guint) st.st_uid, (guint) geteuid ());
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+                   "%s: found mode %03o, owner %u; wanted a directory of mode 700, owner %u", path, (guint) st.st_mode & 0777,
+                   (guint) st.st_uid, (guint) geteuid ());
       return FALSE;
     }
   return TRUE;

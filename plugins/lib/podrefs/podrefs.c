@@ -11,13 +11,19 @@ typedef struct {
   gpointer data;
 } Walk;
 
-static const struct { const char *member, *inner, *resource; } objects[] = { /* a member that is an object naming one */
-  { "secret", "secretName", "secrets" },     { "secret", "name", "secrets" },
-  { "configMap", "name", "configmaps" },     { "configMapRef", "name", "configmaps" },
+static const struct {
+  const char *member, *inner, *resource;
+} objects[] = {
+  /* a member that is an object naming one */
+  { "secret", "secretName", "secrets" },       { "secret", "name", "secrets" },
+  { "configMap", "name", "configmaps" },       { "configMapRef", "name", "configmaps" },
   { "configMapKeyRef", "name", "configmaps" }, { "secretKeyRef", "name", "secrets" },
 };
 
-static const struct { const char *member, *resource; } texts[] = { /* a member that is a name itself */
+static const struct {
+  const char *member, *resource;
+} texts[] = {
+  /* a member that is a name itself */
   { "secretName", "secrets" },
   { "claimName", "persistentvolumeclaims" },
   { "resourceClaimName", "resourceclaims" },

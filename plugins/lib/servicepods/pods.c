@@ -7,8 +7,9 @@
 gboolean
 service_has_pods (CubeView service)
 {
-  return g_strcmp0 (cube_view_get_string (service, "spec", "type"), "ExternalName") != 0 &&
-         cube_view_type (cube_view_get (service, "spec", "selector")) == CUBE_VALUE_OBJECT && cube_view_length (cube_view_get (service, "spec", "selector")) > 0;
+  return g_strcmp0 (cube_view_get_string (service, "spec", "type"), "ExternalName") != 0
+         && cube_view_type (cube_view_get (service, "spec", "selector")) == CUBE_VALUE_OBJECT
+         && cube_view_length (cube_view_get (service, "spec", "selector")) > 0;
 }
 
 gboolean
@@ -88,7 +89,8 @@ service_pod_hostname (CubeView pod, CubeView service)
   const char *hostname = cube_view_get_string (pod, "spec", "hostname");
   if (hostname == NULL || *hostname == '\0')
     return NULL;
-  return g_strcmp0 (cube_view_get_string (pod, "spec", "subdomain"), cube_view_get_string (service, "metadata", "name")) == 0 ? hostname : NULL;
+  return g_strcmp0 (cube_view_get_string (pod, "spec", "subdomain"), cube_view_get_string (service, "metadata", "name")) == 0 ? hostname
+                                                                                                                              : NULL;
 }
 
 gboolean
@@ -103,13 +105,15 @@ service_find_port (CubeView pod, CubeView service_port, gint64 *ret_port)
       *ret_port = cube_view_int (target, cube_view_get_int (service_port, 0, "port"));
       return TRUE;
     }
-  for (cube_containers_init (&containers, cube_view_member (pod, "spec"), CUBE_CONTAINER_REGULAR | CUBE_CONTAINER_INIT); cube_containers_next (&containers, &container, &kind, NULL);)
+  for (cube_containers_init (&containers, cube_view_member (pod, "spec"), CUBE_CONTAINER_REGULAR | CUBE_CONTAINER_INIT);
+       cube_containers_next (&containers, &container, &kind, NULL);)
     {
       CubeIter it;
       if (kind == CUBE_CONTAINER_INIT && g_strcmp0 (cube_view_get_string (container, "restartPolicy"), "Always") != 0)
         continue;
       for (cube_iter_init (&it, cube_view_member (container, "ports")); cube_iter_next (&it, NULL, &port);)
-        if (g_strcmp0 (cube_view_get_string (port, "name"), name) == 0 && strcmp (cube_view_string_or (cube_view_member (port, "protocol"), "TCP"), protocol) == 0)
+        if (g_strcmp0 (cube_view_get_string (port, "name"), name) == 0
+            && strcmp (cube_view_string_or (cube_view_member (port, "protocol"), "TCP"), protocol) == 0)
           {
             *ret_port = cube_view_get_int (port, 0, "containerPort");
             return TRUE;

@@ -141,12 +141,13 @@ is_news (CubeObject *pod, CubeObject *old)
 {
   g_autoptr (CubeValue) now_value = cube_object_value (pod), old_value = cube_object_value (old);
   CubeView now = cube_value_root (now_value), was = cube_value_root (old_value);
-  return strcmp (cube_object_uid (pod), cube_object_uid (old)) != 0 || (cube_object_deletion_timestamp (pod) == NULL) != (cube_object_deletion_timestamp (old) == NULL) ||
-         service_pod_is_ready (now) != service_pod_is_ready (was) ||
-         g_strcmp0 (cube_view_get_string (now, "status", "phase"), cube_view_get_string (was, "status", "phase")) != 0 ||
-         g_strcmp0 (cube_view_get_string (now, "status", "podIP"), cube_view_get_string (was, "status", "podIP")) != 0 ||
-         !cube_view_equal (cube_view_get (now, "status", "podIPs"), cube_view_get (was, "status", "podIPs")) ||
-         g_strcmp0 (cube_view_get_string (now, "spec", "nodeName"), cube_view_get_string (was, "spec", "nodeName")) != 0;
+  return strcmp (cube_object_uid (pod), cube_object_uid (old)) != 0
+         || (cube_object_deletion_timestamp (pod) == NULL) != (cube_object_deletion_timestamp (old) == NULL)
+         || service_pod_is_ready (now) != service_pod_is_ready (was)
+         || g_strcmp0 (cube_view_get_string (now, "status", "phase"), cube_view_get_string (was, "status", "phase")) != 0
+         || g_strcmp0 (cube_view_get_string (now, "status", "podIP"), cube_view_get_string (was, "status", "podIP")) != 0
+         || !cube_view_equal (cube_view_get (now, "status", "podIPs"), cube_view_get (was, "status", "podIPs"))
+         || g_strcmp0 (cube_view_get_string (now, "spec", "nodeName"), cube_view_get_string (was, "spec", "nodeName")) != 0;
 }
 
 void
@@ -166,7 +167,8 @@ service_pods_map_pod (ServicePods *self, CubeControllerEnv *env, CubeEventType t
         Tracked *tracked = data;
         if (tracked->selector == NULL)
           continue;
-        gboolean matches = cube_selector_matches_object (tracked->selector, pod), did = is_update && cube_selector_matches_object (tracked->selector, old);
+        gboolean matches = cube_selector_matches_object (tracked->selector, pod),
+                 did = is_update && cube_selector_matches_object (tracked->selector, old);
         if (!matches && !did)
           continue;
         if (matches && did && news < 0)

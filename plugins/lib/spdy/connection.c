@@ -23,12 +23,12 @@
 
 typedef struct {
   guint32 id;
-  gboolean is_open;         /* the peer replied: before, it drops what is sent */
-  gboolean is_finished;     /* we send no more */
-  gboolean owes_fin;        /* … which the peer is told once the stream is open */
-  gboolean has_ended;       /* the peer sends no more */
-  gint64 window;            /* bytes the peer takes; meant only when it keeps windows */
-  guint unacknowledged;     /* bytes we took since our last WINDOW_UPDATE */
+  gboolean is_open;     /* the peer replied: before, it drops what is sent */
+  gboolean is_finished; /* we send no more */
+  gboolean owes_fin;    /* … which the peer is told once the stream is open */
+  gboolean has_ended;   /* the peer sends no more */
+  gint64 window;        /* bytes the peer takes; meant only when it keeps windows */
+  guint unacknowledged; /* bytes we took since our last WINDOW_UPDATE */
 } Stream;
 
 struct _CubeSpdy {
@@ -40,24 +40,24 @@ struct _CubeSpdy {
   /* the worker's: one at a time */
   CubeSpdyReader *reader;
   CubeSpdyInflater *inflater;
-  GByteArray *early;        /* came with the answer to the upgrade */
+  GByteArray *early; /* came with the answer to the upgrade */
   /* under lock */
   GMutex lock;
   GCond changed;
   CubeSpdyDeflater *deflater;
-  GArray *streams;          /* (element-type Stream) */
+  GArray *streams; /* (element-type Stream) */
   GByteArray *out;
-  gsize out_sent;           /* of out, gone already */
+  gsize out_sent; /* of out, gone already */
   GSource *in_source, *out_source;
   /* Servers built on spdystream know no windows and never raise one; who has
    * raised one is held to keep them from the start. */
   gboolean keeps_windows, keeps_whole_window;
-  gint64 window;            /* of the whole connection */
+  gint64 window; /* of the whole connection */
   gint64 initial_window;
   guint unacknowledged;
-  gboolean is_over;         /* nothing more is sent or read */
-  gboolean is_closed;       /* cube_spdy_close() was called */
-  GThread *delivering;      /* the thread that runs funcs */
+  gboolean is_over;    /* nothing more is sent or read */
+  gboolean is_closed;  /* cube_spdy_close() was called */
+  GThread *delivering; /* the thread that runs funcs */
 };
 
 static void watch_input (CubeSpdy *self);
@@ -148,8 +148,7 @@ flush (CubeSpdy *self)
   while (unsent (self) > 0)
     {
       g_autoptr (GError) error = NULL;
-      gssize sent = g_socket_send (self->socket, (const char *) self->out->data + self->out_sent, unsent (self),
-                                   NULL, &error);
+      gssize sent = g_socket_send (self->socket, (const char *) self->out->data + self->out_sent, unsent (self), NULL, &error);
 
       if (sent < 0 && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
         break;
@@ -306,22 +305,15 @@ handle_control (CubeSpdy *self, const CubeSpdyFrame *frame, GError **error)
       if (stream != NULL && stream->owes_fin)
         send_fin (self, stream);
       break;
-    case CUBE_SPDY_HEADERS:
-      is_fine = read_block (self, frame, error);
-      break;
+    case CUBE_SPDY_HEADERS: is_fine = read_block (self, frame, error); break;
     case CUBE_SPDY_PING:
       /* Ours would be odd; we send none. */
       if (frame->value % 2 == 0)
         cube_spdy_write_ping (self->out, frame->value);
       break;
-    case CUBE_SPDY_WINDOW_UPDATE:
-      is_fine = raise_window (self, frame, error);
-      break;
-    case CUBE_SPDY_SETTINGS:
-      apply_settings (self, frame);
-      break;
-    default: /* GOAWAY opens no new streams, and neither do we */
-      break;
+    case CUBE_SPDY_WINDOW_UPDATE: is_fine = raise_window (self, frame, error); break;
+    case CUBE_SPDY_SETTINGS: apply_settings (self, frame); break;
+    default: /* GOAWAY opens no new streams, and neither do we */ break;
     }
   if (is_fine && unsent (self) > OUT_MAX_BYTES)
     is_fine = cube_spdy_fail (error, "the peer asks for more answers than it reads");
@@ -344,8 +336,7 @@ on_control (const CubeSpdyFrame *frame, gpointer data, GError **error)
     return FALSE;
   if (frame->type == CUBE_SPDY_RST_STREAM)
     end_stream (self, frame->stream, TRUE);
-  else if ((frame->type == CUBE_SPDY_SYN_REPLY || frame->type == CUBE_SPDY_HEADERS)
-           && (frame->flags & CUBE_SPDY_FLAG_FIN) != 0)
+  else if ((frame->type == CUBE_SPDY_SYN_REPLY || frame->type == CUBE_SPDY_HEADERS) && (frame->flags & CUBE_SPDY_FLAG_FIN) != 0)
     end_stream (self, frame->stream, FALSE);
   return TRUE;
 }
@@ -504,11 +495,7 @@ watch_input (CubeSpdy *self)
 /* -- what the library offers */
 
 CubeSpdy *
-cube_spdy_connect (const char *url,
-                   const char *protocol,
-                   const CubeSpdyExecutor *executor,
-                   GCancellable *cancellable,
-                   GError **error)
+cube_spdy_connect (const char *url, const char *protocol, const CubeSpdyExecutor *executor, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GByteArray) early = g_byte_array_new ();
   GSocket *socket;

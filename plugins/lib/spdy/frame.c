@@ -12,11 +12,11 @@ struct _CubeSpdyReader {
   gpointer user_data;
   guint8 header[HEADER_SIZE];
   gsize header_have;
-  gsize body_left;          /* of the frame whose header is complete */
-  GByteArray *control;      /* body of a control frame so far */
+  gsize body_left;     /* of the frame whose header is complete */
+  GByteArray *control; /* body of a control frame so far */
 };
 
-G_DEFINE_QUARK (cube-spdy-error-quark, cube_spdy_error)
+G_DEFINE_QUARK (cube - spdy - error - quark, cube_spdy_error)
 
 gboolean
 cube_spdy_fail (GError **error, const char *format, ...)
@@ -69,19 +69,15 @@ least_body (guint type)
 {
   switch (type)
     {
-    case CUBE_SPDY_SYN_STREAM:
-      return 10;
+    case CUBE_SPDY_SYN_STREAM: return 10;
     case CUBE_SPDY_SYN_REPLY:
     case CUBE_SPDY_SETTINGS:
     case CUBE_SPDY_PING:
-    case CUBE_SPDY_HEADERS:
-      return 4;
+    case CUBE_SPDY_HEADERS: return 4;
     case CUBE_SPDY_RST_STREAM:
     case CUBE_SPDY_GOAWAY:
-    case CUBE_SPDY_WINDOW_UPDATE:
-      return 8;
-    default:
-      return G_MAXSIZE;
+    case CUBE_SPDY_WINDOW_UPDATE: return 8;
+    default: return G_MAXSIZE;
     }
 }
 
@@ -96,11 +92,9 @@ check_header (const CubeSpdyReader *self, GError **error)
   if (version != VERSION)
     return cube_spdy_fail (error, "control frame of SPDY/%u, wanted %d", version, VERSION);
   if (self->body_left > CUBE_SPDY_MAX_CONTROL_BYTES)
-    return cube_spdy_fail (error, "control frame of %zu bytes, at most %d are read", self->body_left,
-                           CUBE_SPDY_MAX_CONTROL_BYTES);
+    return cube_spdy_fail (error, "control frame of %zu bytes, at most %d are read", self->body_left, CUBE_SPDY_MAX_CONTROL_BYTES);
   if (least_body (type) != G_MAXSIZE && self->body_left < least_body (type))
-    return cube_spdy_fail (error, "control frame of type %u and %zu bytes, wanted %zu", type,
-                           self->body_left, least_body (type));
+    return cube_spdy_fail (error, "control frame of type %u and %zu bytes, wanted %zu", type, self->body_left, least_body (type));
   return TRUE;
 }
 
@@ -133,9 +127,7 @@ dispatch_control (CubeSpdyReader *self, GError **error)
       frame.block = body + 4;
       frame.block_size = self->control->len - 4;
       break;
-    case CUBE_SPDY_PING:
-      frame.value = cube_spdy_read_u32 (body);
-      break;
+    case CUBE_SPDY_PING: frame.value = cube_spdy_read_u32 (body); break;
     default:
       frame.stream = cube_spdy_read_u32 (body) & ID_MASK;
       frame.value = cube_spdy_read_u32 (body + 4);
@@ -162,8 +154,7 @@ take_body (CubeSpdyReader *self, const guint8 *bytes, gsize size, GError **error
     {
       gboolean is_fin = is_last && (self->header[4] & CUBE_SPDY_FLAG_FIN) != 0;
 
-      is_fine = self->funcs.data (cube_spdy_read_u32 (self->header), bytes, size, is_fin,
-                                  self->user_data, error);
+      is_fine = self->funcs.data (cube_spdy_read_u32 (self->header), bytes, size, is_fin, self->user_data, error);
     }
   if (is_last)
     {

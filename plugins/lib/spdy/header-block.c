@@ -6,30 +6,88 @@
 
 #include "frame.h"
 
-struct _CubeSpdyDeflater { z_stream z; };
-struct _CubeSpdyInflater { z_stream z; };
+struct _CubeSpdyDeflater {
+  z_stream z;
+};
+struct _CubeSpdyInflater {
+  z_stream z;
+};
 
 /* The dictionary is a block's layout: words with their lengths, then text. */
 static const char *const dictionary_words[] = {
-  "options", "head", "post", "put", "delete", "trace", "accept", "accept-charset",
-  "accept-encoding", "accept-language", "accept-ranges", "age", "allow", "authorization",
-  "cache-control", "connection", "content-base", "content-encoding", "content-language",
-  "content-length", "content-location", "content-md5", "content-range", "content-type", "date",
-  "etag", "expect", "expires", "from", "host", "if-match", "if-modified-since", "if-none-match",
-  "if-range", "if-unmodified-since", "last-modified", "location", "max-forwards", "pragma",
-  "proxy-authenticate", "proxy-authorization", "range", "referer", "retry-after", "server", "te",
-  "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via", "warning",
-  "www-authenticate", "method", "get", "status", "200 OK", "version", "HTTP/1.1", "url", "public",
-  "set-cookie", "keep-alive", "origin",
+  "options",
+  "head",
+  "post",
+  "put",
+  "delete",
+  "trace",
+  "accept",
+  "accept-charset",
+  "accept-encoding",
+  "accept-language",
+  "accept-ranges",
+  "age",
+  "allow",
+  "authorization",
+  "cache-control",
+  "connection",
+  "content-base",
+  "content-encoding",
+  "content-language",
+  "content-length",
+  "content-location",
+  "content-md5",
+  "content-range",
+  "content-type",
+  "date",
+  "etag",
+  "expect",
+  "expires",
+  "from",
+  "host",
+  "if-match",
+  "if-modified-since",
+  "if-none-match",
+  "if-range",
+  "if-unmodified-since",
+  "last-modified",
+  "location",
+  "max-forwards",
+  "pragma",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "range",
+  "referer",
+  "retry-after",
+  "server",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "user-agent",
+  "vary",
+  "via",
+  "warning",
+  "www-authenticate",
+  "method",
+  "get",
+  "status",
+  "200 OK",
+  "version",
+  "HTTP/1.1",
+  "url",
+  "public",
+  "set-cookie",
+  "keep-alive",
+  "origin",
 };
-static const char dictionary_text[] =
-  "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505"
-  "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request"
-  "401 Unauthorized403 Forbidden404 Not Found500 Internal Server Error501 Not Implemented"
-  "503 Service UnavailableJan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, "
-  "Wed, Thu, Fri, Sat, Sun, GMTchunked,text/html,image/png,image/jpg,image/gif,application/xml,"
-  "application/xhtml+xml,text/plain,text/javascript,publicprivatemax-age=gzip,deflate,sdch"
-  "charset=utf-8charset=iso-8859-1,utf-,*,enq=0.";
+static const char dictionary_text[] = "100101201202205206300302303304305306307402405406407408409410411412413414415416417502504505"
+                                      "203 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request"
+                                      "401 Unauthorized403 Forbidden404 Not Found500 Internal Server Error501 Not Implemented"
+                                      "503 Service UnavailableJan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, "
+                                      "Wed, Thu, Fri, Sat, Sun, GMTchunked,text/html,image/png,image/jpg,image/gif,application/xml,"
+                                      "application/xhtml+xml,text/plain,text/javascript,publicprivatemax-age=gzip,deflate,sdch"
+                                      "charset=utf-8charset=iso-8859-1,utf-,*,enq=0.";
 
 static void
 append_u32 (GByteArray *out, guint32 value)
@@ -72,8 +130,7 @@ cube_spdy_deflater_new (void)
   gsize size;
   const guint8 *dictionary = cube_spdy_dictionary (&size);
 
-  if (deflateInit (&self->z, Z_DEFAULT_COMPRESSION) != Z_OK
-      || deflateSetDictionary (&self->z, dictionary, (uInt) size) != Z_OK)
+  if (deflateInit (&self->z, Z_DEFAULT_COMPRESSION) != Z_OK || deflateSetDictionary (&self->z, dictionary, (uInt) size) != Z_OK)
     g_error ("zlib: out of memory");
   return self;
 }
@@ -157,8 +214,7 @@ inflate_block (z_stream *z, const guint8 *bytes, gsize size, GByteArray *out, GE
       if (result == Z_BUF_ERROR && z->avail_in == 0)
         return TRUE;
       if (result != Z_OK)
-        return cube_spdy_fail (error, "header block does not inflate: %s",
-                               z->msg != NULL ? z->msg : "broken stream");
+        return cube_spdy_fail (error, "header block does not inflate: %s", z->msg != NULL ? z->msg : "broken stream");
       if (out->len > CUBE_SPDY_MAX_HEADER_BYTES)
         return cube_spdy_fail (error, "header block of more than %d bytes", CUBE_SPDY_MAX_HEADER_BYTES);
     }

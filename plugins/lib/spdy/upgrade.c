@@ -78,8 +78,8 @@ make_request (GUri *uri, const char *protocol)
                           "Upgrade: SPDY/3.1\r\n"
                           "X-Stream-Protocol-Version: %s\r\n"
                           "Content-Length: 0\r\n\r\n",
-                          path[0] != '\0' ? path : "/", query != NULL ? "?" : "", query != NULL ? query : "",
-                          g_uri_get_host (uri), g_uri_get_port (uri), protocol);
+                          path[0] != '\0' ? path : "/", query != NULL ? "?" : "", query != NULL ? query : "", g_uri_get_host (uri),
+                          g_uri_get_port (uri), protocol);
 }
 
 static gboolean
@@ -138,11 +138,7 @@ read_header (GSocket *socket, GByteArray *rest, GCancellable *cancellable, GErro
 }
 
 GSocket *
-cube_spdy_upgrade (const char *url,
-                   const char *protocol,
-                   GByteArray *ret_rest,
-                   GCancellable *cancellable,
-                   GError **error)
+cube_spdy_upgrade (const char *url, const char *protocol, GByteArray *ret_rest, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GUri) uri = g_uri_parse (url, G_URI_FLAGS_ENCODED, error);
   g_autoptr (GSocketAddress) address = NULL;

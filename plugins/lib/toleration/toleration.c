@@ -47,7 +47,8 @@ toleration_count_untolerated (CubeView taints, CubeView tolerations, const char 
       for (guint i = 0; effects[i] != NULL && !counts; i++)
         counts = strcmp (effects[i], effect) == 0;
       if (counts
-          && !toleration_any (tolerations, cube_view_string_or (cube_view_member (taint, "key"), ""), cube_view_string (cube_view_member (taint, "value")), effect))
+          && !toleration_any (tolerations, cube_view_string_or (cube_view_member (taint, "key"), ""),
+                              cube_view_string (cube_view_member (taint, "value")), effect))
         count++;
     }
   return count;

@@ -59,15 +59,18 @@ static CubeObject *
 change_owner (CubeControllerEnv *env, const WorkloadClaim *claim, CubeObject *owned, CubeChangeFunc change, GError **error)
 {
   Claim pair = { claim->owner, owned };
-  return cube_client_modify (env->client, claim->resource, NULL, cube_object_namespace (owned), cube_object_name (owned), change, &pair, error);
+  return cube_client_modify (env->client, claim->resource, NULL, cube_object_namespace (owned), cube_object_name (owned), change, &pair,
+                             error);
 }
 
 /* The owner as it is now exists still, is the same and is not going away: only then may it adopt. */
 static gboolean
 may_adopt (CubeControllerEnv *env, const WorkloadClaim *claim)
 {
-  const CubeResource *resource = cube_schema_find_kind (cube_client_schema (env->client), cube_object_api_version (claim->owner), cube_object_kind (claim->owner));
-  g_autoptr (CubeObject) now = cube_client_get (env->client, resource, cube_object_namespace (claim->owner), cube_object_name (claim->owner), NULL);
+  const CubeResource *resource =
+      cube_schema_find_kind (cube_client_schema (env->client), cube_object_api_version (claim->owner), cube_object_kind (claim->owner));
+  g_autoptr (CubeObject) now =
+      cube_client_get (env->client, resource, cube_object_namespace (claim->owner), cube_object_name (claim->owner), NULL);
   return now != NULL && strcmp (cube_object_uid (now), cube_object_uid (claim->owner)) == 0 && cube_object_deletion_timestamp (now) == NULL;
 }
 
@@ -146,8 +149,8 @@ workload_claim (CubeControllerEnv *env, const WorkloadClaim *claim, GError **err
 }
 
 void
-workload_map_pod (CubeControllerEnv *env, const char *kind, const CubeResource *owner_resource, WorkloadSelectorOf selector_of, CubeEventType type,
-                  CubeObject *object, CubeObject *old)
+workload_map_pod (CubeControllerEnv *env, const char *kind, const CubeResource *owner_resource, WorkloadSelectorOf selector_of,
+                  CubeEventType type, CubeObject *object, CubeObject *old)
 {
   cube_map_owner (env, object, kind);
   if (old != NULL)

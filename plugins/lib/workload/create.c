@@ -32,7 +32,8 @@ static void
 told (Create *create, CubeResponse *response, const GError *error)
 {
   if (error == NULL)
-    cube_recorder_event (create->env->recorder, create->owner, NULL, "Normal", "SuccessfulCreate", "Created pod: %s", cube_object_name (response->object));
+    cube_recorder_event (create->env->recorder, create->owner, NULL, "Normal", "SuccessfulCreate", "Created pod: %s",
+                         cube_object_name (response->object));
   else if (!is_terminating (error))
     cube_recorder_event (create->env->recorder, create->owner, NULL, "Warning", "FailedCreate", "Error creating: %s", error->message);
 }
@@ -75,7 +76,8 @@ run_batch (CubeControllerEnv *env, Batch *batch, Create *creates, guint n)
 }
 
 gboolean
-workload_create_objects (CubeControllerEnv *env, const CubeObject *owner, const CubeResource *resource, GPtrArray *objects, guint *ret_made, GError **error)
+workload_create_objects (CubeControllerEnv *env, const CubeObject *owner, const CubeResource *resource, GPtrArray *objects, guint *ret_made,
+                         GError **error)
 {
   guint done = 0, made = 0;
   GError *problem = NULL;
@@ -86,7 +88,11 @@ workload_create_objects (CubeControllerEnv *env, const CubeObject *owner, const 
       g_autofree Create *creates = g_new0 (Create, n);
       for (guint i = 0; i < n; i++)
         creates[i] = (Create){ &batch,
-                               { .verb = CUBE_VERB_CREATE, .resource = resource, .ns = cube_object_namespace (owner), .body = objects->pdata[done + i], .grace_seconds = -1 },
+                               { .verb = CUBE_VERB_CREATE,
+                                 .resource = resource,
+                                 .ns = cube_object_namespace (owner),
+                                 .body = objects->pdata[done + i],
+                                 .grace_seconds = -1 },
                                env,
                                owner };
       g_mutex_init (&batch.lock);
@@ -148,7 +154,8 @@ workload_create_pods (CubeControllerEnv *env, const CubeObject *owner, CubeView 
   g_autoptr (GPtrArray) objects = g_ptr_array_new ();
   for (guint i = 0; i < n; i++)
     g_ptr_array_add (objects, pod); /* all alike: the server names them */
-  return workload_create_objects (env, owner, cube_schema_resource (cube_client_schema (env->client), "v1", "pods"), objects, ret_made, error);
+  return workload_create_objects (env, owner, cube_schema_resource (cube_client_schema (env->client), "v1", "pods"), objects, ret_made,
+                                  error);
 }
 
 gboolean
@@ -159,7 +166,8 @@ workload_delete_pods (CubeControllerEnv *env, const CubeObject *owner, GPtrArray
     {
       CubeObject *pod = pods->pdata[i];
       g_autoptr (GError) problem = NULL;
-      if (cube_client_delete (env->client, resource, cube_object_namespace (pod), cube_object_name (pod), cube_object_uid (pod), -1, CUBE_PROPAGATION_DEFAULT, &problem))
+      if (cube_client_delete (env->client, resource, cube_object_namespace (pod), cube_object_name (pod), cube_object_uid (pod), -1,
+                              CUBE_PROPAGATION_DEFAULT, &problem))
         {
           cube_recorder_event (env->recorder, owner, NULL, "Normal", "SuccessfulDelete", "Deleted pod: %s", cube_object_name (pod));
           continue;

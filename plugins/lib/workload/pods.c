@@ -6,7 +6,8 @@ gboolean
 workload_pod_is_active (CubeView pod)
 {
   const char *phase = cube_view_get_string (pod, "status", "phase");
-  return g_strcmp0 (phase, "Succeeded") != 0 && g_strcmp0 (phase, "Failed") != 0 && !cube_view_exists (cube_view_get (pod, "metadata", "deletionTimestamp"));
+  return g_strcmp0 (phase, "Succeeded") != 0 && g_strcmp0 (phase, "Failed") != 0
+         && !cube_view_exists (cube_view_get (pod, "metadata", "deletionTimestamp"));
 }
 
 static CubeView
@@ -86,7 +87,8 @@ workload_remove_condition (CubeMut *status_root, const char *type)
 }
 
 gboolean
-workload_set_condition (CubeMut *status_root, const char *type, const char *status, const char *reason, const char *message, gint64 now_us, gboolean with_update_time)
+workload_set_condition (CubeMut *status_root, const char *type, const char *status, const char *reason, const char *message, gint64 now_us,
+                        gboolean with_update_time)
 {
   CubeMut *conditions = cube_mut_ensure_array (status_root, "conditions");
   char now[32];

@@ -7,9 +7,9 @@
 typedef struct {
   CubeObject *pod;
   gboolean is_assigned, is_ready;
-  int phase;             /* 0 Pending, 1 Unknown, 2 Running */
+  int phase; /* 0 Pending, 1 Unknown, 2 Running */
   gint64 deletion_cost;
-  guint neighbours;      /* active related pods on the same node */
+  guint neighbours;               /* active related pods on the same node */
   guint ready_bucket, age_bucket; /* log2 of nanoseconds; 0 = not at all */
   gint64 restarts, sidecar_restarts;
 } Rank;
@@ -64,13 +64,14 @@ compare (const void *x, const void *y)
 {
   const Rank *a = x, *b = y;
   int order;
-  if ((order = ORDER (a->is_assigned, b->is_assigned)) != 0 || (order = ORDER (a->phase, b->phase)) != 0 || (order = ORDER (a->is_ready, b->is_ready)) != 0 ||
-      (order = ORDER (a->deletion_cost, b->deletion_cost)) != 0 || (order = ORDER (b->neighbours, a->neighbours)) != 0)
+  if ((order = ORDER (a->is_assigned, b->is_assigned)) != 0 || (order = ORDER (a->phase, b->phase)) != 0
+      || (order = ORDER (a->is_ready, b->is_ready)) != 0 || (order = ORDER (a->deletion_cost, b->deletion_cost)) != 0
+      || (order = ORDER (b->neighbours, a->neighbours)) != 0)
     return order;
   if (a->is_ready && b->is_ready && (order = ORDER (a->ready_bucket, b->ready_bucket)) != 0)
     return order;
-  if ((order = ORDER (b->restarts, a->restarts)) != 0 || (order = ORDER (b->sidecar_restarts, a->sidecar_restarts)) != 0 ||
-      (order = ORDER (a->age_bucket, b->age_bucket)) != 0)
+  if ((order = ORDER (b->restarts, a->restarts)) != 0 || (order = ORDER (b->sidecar_restarts, a->sidecar_restarts)) != 0
+      || (order = ORDER (a->age_bucket, b->age_bucket)) != 0)
     return order;
   return strcmp (cube_object_uid (a->pod), cube_object_uid (b->pod));
 }

@@ -16,8 +16,8 @@ typedef struct {
   const CubeResource *resource;
   CubeObject *owner;
   CubeView view;
-  GPtrArray *pods;    /* claimed, all */
-  GPtrArray *active;  /* of those */
+  GPtrArray *pods;   /* claimed, all */
+  GPtrArray *active; /* of those */
   gint64 wanted, min_ready_s, wait_us;
 } Round;
 
@@ -34,10 +34,12 @@ find_related (Round *round)
       return related;
     }
   const CubeResource *pods = cube_schema_resource (cube_client_schema (round->env->client), "v1", "pods");
-  g_autoptr (GPtrArray) siblings = cube_client_list_owned (round->env->client, round->resource, cube_object_namespace (round->owner), controller->uid, NULL);
+  g_autoptr (GPtrArray) siblings =
+      cube_client_list_owned (round->env->client, round->resource, cube_object_namespace (round->owner), controller->uid, NULL);
   for (guint i = 0; siblings != NULL && i < siblings->len; i++)
     {
-      g_autoptr (GPtrArray) theirs = cube_client_list_owned (round->env->client, pods, cube_object_namespace (round->owner), cube_object_uid (siblings->pdata[i]), NULL);
+      g_autoptr (GPtrArray) theirs = cube_client_list_owned (round->env->client, pods, cube_object_namespace (round->owner),
+                                                             cube_object_uid (siblings->pdata[i]), NULL);
       if (theirs != NULL)
         g_ptr_array_extend_and_steal (related, g_steal_pointer (&theirs));
     }
@@ -78,7 +80,8 @@ count_pods (Round *round, Status *status)
       const char *phase = cube_view_get_string (root, "status", "phase");
       if (!workload_pod_is_active (root))
         {
-          status->terminating += cube_object_deletion_timestamp (pod) != NULL && g_strcmp0 (phase, "Succeeded") != 0 && g_strcmp0 (phase, "Failed") != 0;
+          status->terminating +=
+              cube_object_deletion_timestamp (pod) != NULL && g_strcmp0 (phase, "Succeeded") != 0 && g_strcmp0 (phase, "Failed") != 0;
           continue;
         }
       g_ptr_array_add (round->active, pod);
@@ -113,9 +116,11 @@ change_status (CubeMut *root, CubeView current, gpointer data)
   is_changed |= set_count (status, old, "availableReplicas", wanted->available, FALSE);
   if (wanted->terminating >= 0)
     is_changed |= set_count (status, old, "terminatingReplicas", wanted->terminating, TRUE);
-  is_changed |= set_count (status, old, "observedGeneration", MAX (wanted->observed_generation, cube_view_get_int (old, 0, "observedGeneration")), FALSE);
+  is_changed |= set_count (status, old, "observedGeneration",
+                           MAX (wanted->observed_generation, cube_view_get_int (old, 0, "observedGeneration")), FALSE);
   if (wanted->failure_reason != NULL && !cube_view_exists (cube_condition_find (old, "ReplicaFailure")))
-    is_changed |= workload_set_condition (status, "ReplicaFailure", "True", wanted->failure_reason, wanted->failure_message, wanted->now_us, FALSE);
+    is_changed |=
+        workload_set_condition (status, "ReplicaFailure", "True", wanted->failure_reason, wanted->failure_message, wanted->now_us, FALSE);
   else if (wanted->failure_reason == NULL)
     is_changed |= workload_remove_condition (status, "ReplicaFailure");
   return is_changed;

@@ -30,7 +30,9 @@ fits (NodeAgent *agent, NodePod *pod, CubeView spec, const char *resource, gint6
     return TRUE;
   g_autofree char *reason = g_strconcat ("OutOf", resource, NULL);
   *ret_reason = g_intern_string (reason);
-  *ret_message = g_strdup_printf ("Node didn't have enough resource: %s, requested: %" G_GINT64_FORMAT ", used: %" G_GINT64_FORMAT ", capacity: %" G_GINT64_FORMAT, resource, wanted, used, capacity);
+  *ret_message = g_strdup_printf ("Node didn't have enough resource: %s, requested: %" G_GINT64_FORMAT ", used: %" G_GINT64_FORMAT
+                                  ", capacity: %" G_GINT64_FORMAT,
+                                  resource, wanted, used, capacity);
   return FALSE;
 }
 
@@ -62,7 +64,8 @@ node_admit (NodeAgent *agent, NodePod *pod, const char **ret_reason, char **ret_
       *ret_message = g_strdup_printf ("Node didn't have enough resource: pods, requested: 1, used: %u, capacity: %u", n, machine->max_pods);
       return FALSE;
     }
-  if (!fits (agent, pod, spec, "cpu", machine->cpus * 1000, ret_reason, ret_message) || !fits (agent, pod, spec, "memory", machine->allocatable_memory_bytes, ret_reason, ret_message)
+  if (!fits (agent, pod, spec, "cpu", machine->cpus * 1000, ret_reason, ret_message)
+      || !fits (agent, pod, spec, "memory", machine->allocatable_memory_bytes, ret_reason, ret_message)
       || !fits (agent, pod, spec, "ephemeral-storage", machine->allocatable_disk_bytes, ret_reason, ret_message))
     return FALSE;
   if (matches_selector (agent, spec))

@@ -354,10 +354,14 @@ start_informers (NodeAgent *agent)
   g_autofree char *by_name = g_strdup_printf ("metadata.name=%s", agent->node_name);
   g_autoptr (CubeSelector) pods = cube_selector_parse_fields (on_node, NULL);
   g_autoptr (CubeSelector) nodes = cube_selector_parse_fields (by_name, NULL);
-  agent->node_informer = cube_informer_new (agent->client, node_agent_resource (agent, "v1", "nodes"), NULL, NULL, nodes, agent->loop, node_changed, agent);
-  agent->pod_informer = cube_informer_new (agent->client, node_agent_resource (agent, "v1", "pods"), NULL, NULL, pods, agent->loop, pod_changed, agent);
-  agent->config_map_informer = cube_informer_new (agent->client, node_agent_resource (agent, "v1", "configmaps"), NULL, NULL, NULL, agent->loop, config_map_changed, agent);
-  agent->secret_informer = cube_informer_new (agent->client, node_agent_resource (agent, "v1", "secrets"), NULL, NULL, NULL, agent->loop, secret_changed, agent);
+  agent->node_informer =
+      cube_informer_new (agent->client, node_agent_resource (agent, "v1", "nodes"), NULL, NULL, nodes, agent->loop, node_changed, agent);
+  agent->pod_informer =
+      cube_informer_new (agent->client, node_agent_resource (agent, "v1", "pods"), NULL, NULL, pods, agent->loop, pod_changed, agent);
+  agent->config_map_informer = cube_informer_new (agent->client, node_agent_resource (agent, "v1", "configmaps"), NULL, NULL, NULL,
+                                                  agent->loop, config_map_changed, agent);
+  agent->secret_informer =
+      cube_informer_new (agent->client, node_agent_resource (agent, "v1", "secrets"), NULL, NULL, NULL, agent->loop, secret_changed, agent);
 }
 
 static void
@@ -453,7 +457,8 @@ is_idle (NodeAgent *agent)
 {
   GHashTableIter it;
   gpointer value;
-  if (agent->n_jobs > 0 || !node_observed_is_idle (agent->observed) || !node_registration_is_idle (agent->registration) || !node_prober_is_idle (agent->prober))
+  if (agent->n_jobs > 0 || !node_observed_is_idle (agent->observed) || !node_registration_is_idle (agent->registration)
+      || !node_prober_is_idle (agent->prober))
     return FALSE;
   for (g_hash_table_iter_init (&it, agent->pods); g_hash_table_iter_next (&it, NULL, &value);)
     if (((NodePod *) value)->is_status_busy)
@@ -613,7 +618,9 @@ agent_is_ready (gpointer state, char **ret_why)
   return FALSE;
 }
 
-static const CubeComponentOps component_ops = { .ops_size = sizeof component_ops, .role = "node", .order = 40, .start = agent_start, .stop = agent_stop, .is_ready = agent_is_ready };
+static const CubeComponentOps component_ops = {
+  .ops_size = sizeof component_ops, .role = "node", .order = 40, .start = agent_start, .stop = agent_stop, .is_ready = agent_is_ready
+};
 
 /* The agent's id is the node's name, known at load. */
 static CubeInterfaceImpl impls[] = {
@@ -648,4 +655,5 @@ agent_unload (gpointer state)
   g_free (agent);
 }
 
-CUBE_PLUGIN_DEFINE (.name = "node-agent", .version = "0.1.0", .description = "Runs the pods of this node", .license = "Apache-2.0", .impls = impls, .load = agent_load, .unload = agent_unload);
+CUBE_PLUGIN_DEFINE (.name = "node-agent", .version = "0.1.0", .description = "Runs the pods of this node", .license = "Apache-2.0",
+                    .impls = impls, .load = agent_load, .unload = agent_unload);

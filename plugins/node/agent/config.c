@@ -63,7 +63,8 @@ static void
 fill_user (CubeView pod_spec, CubeView container, CubeSecurityContext *security, NodeScratch *scratch)
 {
   CubeView user = security_member (pod_spec, container, "runAsUser"), group = security_member (pod_spec, container, "runAsGroup");
-  CubeView more = cube_view_get (pod_spec, "securityContext", "supplementalGroups"), fs_group = cube_view_get (pod_spec, "securityContext", "fsGroup");
+  CubeView more = cube_view_get (pod_spec, "securityContext", "supplementalGroups"),
+           fs_group = cube_view_get (pod_spec, "securityContext", "fsGroup");
   guint n = cube_view_length (more);
   gint64 *groups = node_scratch_alloc (scratch, (n + 1) * sizeof *groups);
   security->has_run_as_user = cube_view_exists (user);
@@ -83,15 +84,17 @@ fill_namespaces (CubeView pod_spec, CubeSecurityContext *security)
 {
   security->network = cube_view_get_bool (pod_spec, FALSE, "hostNetwork") ? CUBE_NAMESPACE_NODE : CUBE_NAMESPACE_POD;
   security->ipc = cube_view_get_bool (pod_spec, FALSE, "hostIPC") ? CUBE_NAMESPACE_NODE : CUBE_NAMESPACE_POD;
-  security->pid = cube_view_get_bool (pod_spec, FALSE, "hostPID") ? CUBE_NAMESPACE_NODE
-                  : cube_view_get_bool (pod_spec, FALSE, "shareProcessNamespace") ? CUBE_NAMESPACE_POD : CUBE_NAMESPACE_CONTAINER;
+  security->pid = cube_view_get_bool (pod_spec, FALSE, "hostPID")                 ? CUBE_NAMESPACE_NODE
+                  : cube_view_get_bool (pod_spec, FALSE, "shareProcessNamespace") ? CUBE_NAMESPACE_POD
+                                                                                  : CUBE_NAMESPACE_CONTAINER;
 }
 
 void
 node_config_security (CubeView pod_spec, CubeView container, CubeSecurityContext *security, NodeScratch *scratch)
 {
   CubeView own = cube_view_member (container, "securityContext");
-  CubeView selinux = security_member (pod_spec, container, "seLinuxOptions"), apparmor = security_member (pod_spec, container, "appArmorProfile");
+  CubeView selinux = security_member (pod_spec, container, "seLinuxOptions"),
+           apparmor = security_member (pod_spec, container, "appArmorProfile");
   CubeView escalation = cube_view_member (own, "allowPrivilegeEscalation");
   static const char *const nothing[] = { NULL };
   fill_user (pod_spec, container, security, scratch);
@@ -125,17 +128,24 @@ check_non_root (NodeJob *job, CubeView container, const CubeSecurityContext *sec
     {
       if (security->run_as_user != 0)
         return TRUE;
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "container's runAsUser breaks non-root policy (pod: \"%s_%s(%s)\", container: %s)", job->pod->name, job->pod->ns, job->pod->uid, name);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID,
+                   "container's runAsUser breaks non-root policy (pod: \"%s_%s(%s)\", container: %s)", job->pod->name, job->pod->ns,
+                   job->pod->uid, name);
       return FALSE;
     }
-  CubeImage *image = job->runtime.ops->image_status (job->runtime.state, cube_view_string_or (cube_view_member (container, "image"), ""), NULL);
+  CubeImage *image =
+      job->runtime.ops->image_status (job->runtime.state, cube_view_string_or (cube_view_member (container, "image"), ""), NULL);
   gboolean is_root = image == NULL || (image->has_uid ? image->uid == 0 : image->username == NULL || *image->username == '\0');
   gboolean is_named = image != NULL && !image->has_uid && image->username != NULL && *image->username != '\0';
   if (is_named)
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "container has runAsNonRoot and image has non-numeric user (%s), cannot verify user is non-root (pod: \"%s_%s(%s)\", container: %s)",
-                 image->username, job->pod->name, job->pod->ns, job->pod->uid, name);
+    g_set_error (
+        error, CUBE_ERROR, CUBE_ERROR_INVALID,
+        "container has runAsNonRoot and image has non-numeric user (%s), cannot verify user is non-root (pod: \"%s_%s(%s)\", container: %s)",
+        image->username, job->pod->name, job->pod->ns, job->pod->uid, name);
   else if (is_root)
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "container has runAsNonRoot and image will run as root (pod: \"%s_%s(%s)\", container: %s)", job->pod->name, job->pod->ns, job->pod->uid, name);
+    g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID,
+                 "container has runAsNonRoot and image will run as root (pod: \"%s_%s(%s)\", container: %s)", job->pod->name, job->pod->ns,
+                 job->pod->uid, name);
   cube_image_free (image);
   return !is_root && !is_named;
 }
@@ -149,10 +159,12 @@ fill_ports (NodeJob *job, CubeSandboxConfig *config, NodeScratch *scratch)
   CubeView container, port;
   CubeIter ports;
   guint n = 0;
-  for (cube_containers_init (&it, job->spec, CUBE_CONTAINER_REGULAR | CUBE_CONTAINER_INIT); cube_containers_next (&it, &container, NULL, NULL);)
+  for (cube_containers_init (&it, job->spec, CUBE_CONTAINER_REGULAR | CUBE_CONTAINER_INIT);
+       cube_containers_next (&it, &container, NULL, NULL);)
     n += cube_view_length (cube_view_member (container, "ports"));
   config->ports = node_scratch_alloc (scratch, (n + 1) * sizeof *config->ports);
-  for (cube_containers_init (&it, job->spec, CUBE_CONTAINER_REGULAR | CUBE_CONTAINER_INIT); cube_containers_next (&it, &container, NULL, NULL);)
+  for (cube_containers_init (&it, job->spec, CUBE_CONTAINER_REGULAR | CUBE_CONTAINER_INIT);
+       cube_containers_next (&it, &container, NULL, NULL);)
     for (cube_iter_init (&ports, cube_view_member (container, "ports")); cube_iter_next (&ports, NULL, &port);)
       {
         const char *protocol = cube_view_string_or (cube_view_member (port, "protocol"), "TCP");
@@ -169,7 +181,8 @@ fill_ports (NodeJob *job, CubeSandboxConfig *config, NodeScratch *scratch)
 static void
 fill_sandbox_resources (NodeJob *job, CubeSandboxConfig *config)
 {
-  gint64 millis = cube_pod_request (job->spec, "cpu"), quota = cube_pod_limit (job->spec, "cpu"), memory = cube_pod_limit (job->spec, "memory");
+  gint64 millis = cube_pod_request (job->spec, "cpu"), quota = cube_pod_limit (job->spec, "cpu"),
+         memory = cube_pod_limit (job->spec, "memory");
   config->resources.cpu_shares = millis <= 0 ? 2 : CLAMP (millis * 1024 / 1000, 2, 262144);
   if (quota > 0)
     {
@@ -207,8 +220,10 @@ node_config_sandbox (NodeJob *job, guint attempt, NodeScratch *scratch, GError *
       config->hostname = node_scratch_printf (scratch, "%s.%s", config->hostname, domain);
       if (strlen (config->hostname) > 64)
         {
-          g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID,
-                       "failed to construct FQDN from pod hostname and cluster domain, FQDN %s is too long (64 characters is the max, %zu characters requested)", config->hostname, strlen (config->hostname));
+          g_set_error (
+              error, CUBE_ERROR, CUBE_ERROR_INVALID,
+              "failed to construct FQDN from pod hostname and cluster domain, FQDN %s is too long (64 characters is the max, %zu characters requested)",
+              config->hostname, strlen (config->hostname));
           g_array_unref (labels);
           g_array_unref (annotations);
           return NULL;
@@ -245,7 +260,8 @@ propagation (CubeView mount)
 }
 
 static gboolean
-volume_mount (NodeJob *job, CubeView mount, const char *container, guint index, GHashTable *env, CubeMount *ret, NodeScratch *scratch, GError **error)
+volume_mount (NodeJob *job, CubeView mount, const char *container, guint index, GHashTable *env, CubeMount *ret, NodeScratch *scratch,
+              GError **error)
 {
   const char *name = cube_view_string_or (cube_view_member (mount, "name"), "");
   const char *path = job->volumes != NULL ? g_hash_table_lookup (job->volumes, name) : NULL;
@@ -291,7 +307,8 @@ message_mount (NodeJob *job, CubeView container, CubeMount *ret, NodeScratch *sc
 }
 
 static gboolean
-fill_mounts (NodeJob *job, CubeView container, GHashTable *env, CubeContainerConfig *config, const char **ret_message_file, NodeScratch *scratch, GError **error)
+fill_mounts (NodeJob *job, CubeView container, GHashTable *env, CubeContainerConfig *config, const char **ret_message_file,
+             NodeScratch *scratch, GError **error)
 {
   CubeView list = cube_view_member (container, "volumeMounts"), mount;
   CubeMount *mounts = node_scratch_alloc (scratch, (cube_view_length (list) + 3) * sizeof *mounts);
@@ -312,7 +329,8 @@ fill_mounts (NodeJob *job, CubeView container, GHashTable *env, CubeContainerCon
       g_autofree char *pod_dir = node_files_pod_dir (job->agent, job->pod->uid);
       if (!node_dns_write_hosts (job, error))
         return FALSE;
-      mounts[config->n_mounts++] = (CubeMount){ .container_path = "/etc/hosts", .host_path = node_scratch_printf (scratch, "%s/etc-hosts", pod_dir) };
+      mounts[config->n_mounts++] =
+          (CubeMount){ .container_path = "/etc/hosts", .host_path = node_scratch_printf (scratch, "%s/etc-hosts", pod_dir) };
     }
   if (!has_message && *message_path != '\0')
     {
@@ -354,13 +372,16 @@ container_annotations (NodeJob *job, CubeView container, guint attempt, const ch
   g_autofree char *hash = node_config_hash (container);
   add_pair (pairs, scratch, NODE_ANNOTATION_HASH, hash);
   add_pair (pairs, scratch, NODE_ANNOTATION_RESTART_COUNT, node_scratch_printf (scratch, "%u", attempt));
-  add_pair (pairs, scratch, NODE_ANNOTATION_MESSAGE_PATH, cube_view_string_or (cube_view_member (container, "terminationMessagePath"), "/dev/termination-log"));
-  add_pair (pairs, scratch, NODE_ANNOTATION_MESSAGE_POLICY, cube_view_string_or (cube_view_member (container, "terminationMessagePolicy"), "File"));
+  add_pair (pairs, scratch, NODE_ANNOTATION_MESSAGE_PATH,
+            cube_view_string_or (cube_view_member (container, "terminationMessagePath"), "/dev/termination-log"));
+  add_pair (pairs, scratch, NODE_ANNOTATION_MESSAGE_POLICY,
+            cube_view_string_or (cube_view_member (container, "terminationMessagePolicy"), "File"));
   if (message_file != NULL)
     add_pair (pairs, scratch, NODE_ANNOTATION_MESSAGE_FILE, message_file);
   if (cube_view_exists (pre_stop))
     add_pair (pairs, scratch, NODE_ANNOTATION_PRE_STOP, node_scratch_take (scratch, cube_view_to_json (pre_stop, NULL)));
-  add_pair (pairs, scratch, NODE_ANNOTATION_GRACE, node_scratch_printf (scratch, "%" G_GINT64_FORMAT, cube_view_get_int (job->spec, 30, "terminationGracePeriodSeconds")));
+  add_pair (pairs, scratch, NODE_ANNOTATION_GRACE,
+            node_scratch_printf (scratch, "%" G_GINT64_FORMAT, cube_view_get_int (job->spec, 30, "terminationGracePeriodSeconds")));
   return end_pairs (pairs, scratch);
 }
 
@@ -387,7 +408,8 @@ fill_target (NodeJob *job, CubeView container, CubeContainerConfig *config)
 }
 
 CubeContainerConfig *
-node_config_container (NodeJob *job, CubeView container, CubeContainerKind kind, const char *image, guint attempt, NodeScratch *scratch, GError **error)
+node_config_container (NodeJob *job, CubeView container, CubeContainerKind kind, const char *image, guint attempt, NodeScratch *scratch,
+                       GError **error)
 {
   CubeContainerConfig *config = node_scratch_alloc (scratch, sizeof *config);
   g_autoptr (GHashTable) env = NULL;
@@ -403,7 +425,8 @@ node_config_container (NodeJob *job, CubeView container, CubeContainerKind kind,
   config->args = expand_list (cube_view_member (container, "args"), env, scratch);
   config->working_dir = cube_view_get_string (container, "workingDir");
   node_config_security (job->spec, container, &config->security, scratch);
-  if (!check_non_root (job, container, &config->security, error) || !fill_mounts (job, container, env, config, &message_file, scratch, error))
+  if (!check_non_root (job, container, &config->security, error)
+      || !fill_mounts (job, container, env, config, &message_file, scratch, error))
     return NULL;
   config->labels = container_labels (job, config->name, scratch);
   config->annotations = container_annotations (job, container, attempt, message_file, scratch);
@@ -414,7 +437,8 @@ node_config_container (NodeJob *job, CubeView container, CubeContainerKind kind,
   node_resources_fill (job->agent, job->spec, container, &config->resources);
   if (kind == CUBE_CONTAINER_EPHEMERAL)
     fill_target (job, container, config);
-  g_autofree char *log_dir = g_strdup_printf ("%s/%s_%s_%s/%s", job->agent->logs_dir, job->pod->ns, job->pod->name, job->pod->uid, config->name);
+  g_autofree char *log_dir =
+      g_strdup_printf ("%s/%s_%s_%s/%s", job->agent->logs_dir, job->pod->ns, job->pod->name, job->pod->uid, config->name);
   g_mkdir_with_parents (log_dir, 0755);
   return config;
 }

@@ -53,8 +53,10 @@ is_in_backoff (NodeJob *job, CubeView container, const NodeContainer *last)
     }
   char delay[40];
   cube_duration_format (backoff->delay_us * 1000, delay);
-  g_autofree char *message = g_strdup_printf ("back-off %s restarting failed container=%s pod=%s_%s(%s)", delay, name, pod->name, pod->ns, pod->uid);
-  node_pod_event (pod, name, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)", name, pod->name, pod->ns, pod->uid);
+  g_autofree char *message =
+      g_strdup_printf ("back-off %s restarting failed container=%s pod=%s_%s(%s)", delay, name, pod->name, pod->ns, pod->uid);
+  node_pod_event (pod, name, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)", name, pod->name, pod->ns,
+                  pod->uid);
   node_pod_set_reason (pod, name, "CrashLoopBackOff", message);
   left = MIN (left + 1000, 60 * G_USEC_PER_SEC);
   job->again_us = job->again_us == 0 ? left : MIN (job->again_us, left);
@@ -68,7 +70,9 @@ note_failure (NodeJob *job, const char *name, const char *reason, const char *me
 {
   node_pod_event (job->pod, name, "Warning", "Failed", "Error: %s", message);
   node_pod_set_reason (job->pod, name, reason, message);
-  job->again_us = job->again_us == 0 ? NODE_BACKOFF_FIRST_US + (gint64) (cube_context_random (job->agent->context) % (NODE_BACKOFF_FIRST_US / 2)) : job->again_us;
+  job->again_us = job->again_us == 0
+                      ? NODE_BACKOFF_FIRST_US + (gint64) (cube_context_random (job->agent->context) % (NODE_BACKOFF_FIRST_US / 2))
+                      : job->again_us;
   return FALSE;
 }
 
@@ -78,11 +82,21 @@ run_post_start (NodeJob *job, CubeView container, CubeContainerKind kind, NodeCo
   CubeView handler = cube_view_get (container, "lifecycle", "postStart");
   const char *name = cube_view_get_string (container, "name");
   g_autoptr (GError) error = NULL;
-  if (!cube_view_exists (handler) || node_hook_run (job->agent, &job->runtime, handler, container, name, job->pod->name, running->status->id, job->ips, 0, job->cancellable, &error))
+  if (!cube_view_exists (handler)
+      || node_hook_run (job->agent, &job->runtime, handler, container, name, job->pod->name, running->status->id, job->ips, 0,
+                        job->cancellable, &error))
     return TRUE;
   node_pod_event (job->pod, name, "Warning", "FailedPostStartHook", "PostStartHook failed");
-  NodeKillRequest kill = { .agent = job->agent, .object = job->object, .pod = cube_value_root (job->value), .container = container, .kind = kind, .target = running, .ips = job->ips,
-                           .grace_seconds = cube_view_get_int (job->spec, 30, "terminationGracePeriodSeconds"), .message = "FailedPostStartHook", .cancellable = job->cancellable };
+  NodeKillRequest kill = { .agent = job->agent,
+                           .object = job->object,
+                           .pod = cube_value_root (job->value),
+                           .container = container,
+                           .kind = kind,
+                           .target = running,
+                           .ips = job->ips,
+                           .grace_seconds = cube_view_get_int (job->spec, 30, "terminationGracePeriodSeconds"),
+                           .message = "FailedPostStartHook",
+                           .cancellable = job->cancellable };
   g_autoptr (GError) kill_error = NULL;
   if (!node_container_kill (&kill, &job->runtime, &kill_error))
     g_warning ("pod %s/%s: container %s: %s", job->pod->ns, job->pod->name, name, kill_error->message);
@@ -142,7 +156,8 @@ node_container_start (NodeJob *job, CubeView container, CubeContainerKind kind)
   NodeContainer *last = node_snapshot_find (job->snapshot, name, 0);
   const char *reason = NULL;
   g_autofree char *message = NULL;
-  if (last != NULL && last->status->state == CUBE_CONTAINER_EXITED && kind != CUBE_CONTAINER_EPHEMERAL && is_in_backoff (job, container, last))
+  if (last != NULL && last->status->state == CUBE_CONTAINER_EXITED && kind != CUBE_CONTAINER_EPHEMERAL
+      && is_in_backoff (job, container, last))
     return FALSE;
   g_autofree char *image = node_image_ensure (job, container, &reason, &message);
   if (image == NULL)
@@ -175,9 +190,11 @@ run_pre_stop (const NodeKillRequest *request, const NodeRuntime *runtime, gint64
   if (!cube_view_exists (handler) || grace <= 0 || status->state != CUBE_CONTAINER_RUNNING)
     return grace;
   gint64 begun = cube_context_monotonic_us (context);
-  if (!node_hook_run (request->agent, runtime, handler, request->container, request->target->name, request->target->pod_name, status->id, request->ips, grace * G_USEC_PER_SEC, request->cancellable, &error)
+  if (!node_hook_run (request->agent, runtime, handler, request->container, request->target->name, request->target->pod_name, status->id,
+                      request->ips, grace * G_USEC_PER_SEC, request->cancellable, &error)
       && request->object != NULL && !g_cancellable_is_cancelled (request->cancellable))
-    node_object_event (request->agent, request->object, request->pod, request->target->name, "Warning", "FailedPreStopHook", "PreStopHook failed");
+    node_object_event (request->agent, request->object, request->pod, request->target->name, "Warning", "FailedPreStopHook",
+                       "PreStopHook failed");
   return grace - (cube_context_monotonic_us (context) - begun) / G_USEC_PER_SEC;
 }
 
@@ -185,7 +202,8 @@ gboolean
 node_container_kill (const NodeKillRequest *request, const NodeRuntime *runtime, GError **error)
 {
   NodeContainer *target = request->target;
-  g_autofree char *message = request->message != NULL ? g_strdup (request->message) : g_strdup_printf ("Stopping container %s", target->name);
+  g_autofree char *message =
+      request->message != NULL ? g_strdup (request->message) : g_strdup_printf ("Stopping container %s", target->name);
   if (request->object != NULL && target->status->state == CUBE_CONTAINER_RUNNING)
     node_object_event (request->agent, request->object, request->pod, target->name, "Normal", "Killing", message);
   gint64 grace = run_pre_stop (request, runtime, request->grace_seconds);

@@ -12,12 +12,15 @@ node_dns_hostname (CubeView pod, char **ret_domain, const char *cluster_domain)
 {
   const char *override = cube_view_get_string (pod, "spec", "hostnameOverride"), *own = cube_view_get_string (pod, "spec", "hostname");
   const char *subdomain = cube_view_get_string (pod, "spec", "subdomain");
-  const char *name = override != NULL && *override != '\0' ? override : own != NULL && *own != '\0' ? own : cube_view_string_or (cube_view_get (pod, "metadata", "name"), "");
+  const char *name = override != NULL && *override != '\0' ? override
+                     : own != NULL && *own != '\0'         ? own
+                                                           : cube_view_string_or (cube_view_get (pod, "metadata", "name"), "");
   char *result = g_strndup (name, 63);
   for (gsize length = strlen (result); length > 0 && strchr ("-.", result[length - 1]) != NULL; length--)
     result[length - 1] = '\0';
-  *ret_domain = subdomain != NULL && *subdomain != '\0' && (override == NULL || *override == '\0')
-                  ? g_strdup_printf ("%s.%s.svc.%s", subdomain, cube_view_string_or (cube_view_get (pod, "metadata", "namespace"), ""), cluster_domain) : NULL;
+  *ret_domain = subdomain != NULL && *subdomain != '\0' && (override == NULL || *override == '\0') ? g_strdup_printf (
+                    "%s.%s.svc.%s", subdomain, cube_view_string_or (cube_view_get (pod, "metadata", "namespace"), ""), cluster_domain)
+                                                                                                   : NULL;
   return result;
 }
 
@@ -42,8 +45,9 @@ node_dns_write_hosts (NodeJob *job, GError **error)
     }
   else
     {
-      g_string_append (text, "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
-                             "fe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n");
+      g_string_append (
+          text, "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
+                "fe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n");
       for (guint i = 0; job->ips != NULL && job->ips[i] != NULL; i++)
         if (domain != NULL)
           g_string_append_printf (text, "%s\t%s.%s\t%s\n", job->ips[i], host, domain, host);
@@ -168,7 +172,8 @@ keep_limits (NodeJob *job, Resolver *resolver)
       g_ptr_array_add (resolver->servers, NULL);
       g_autofree char *applied = g_strjoinv (" ", (char **) resolver->servers->pdata);
       g_ptr_array_set_size (resolver->servers, MAX_SERVERS);
-      node_pod_event (job->pod, NULL, "Warning", "DNSConfigForming", "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: %s", applied);
+      node_pod_event (job->pod, NULL, "Warning", "DNSConfigForming",
+                      "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: %s", applied);
     }
   while (n < resolver->searches->len && n < MAX_SEARCHES && bytes + strlen (resolver->searches->pdata[n]) + (n > 0) <= MAX_SEARCH_BYTES)
     bytes += strlen (resolver->searches->pdata[n++]) + 1;
@@ -178,7 +183,8 @@ keep_limits (NodeJob *job, Resolver *resolver)
       g_ptr_array_add (resolver->searches, NULL);
       g_autofree char *applied = g_strjoinv (" ", (char **) resolver->searches->pdata);
       g_ptr_array_set_size (resolver->searches, (gint) n);
-      node_pod_event (job->pod, NULL, "Warning", "DNSConfigForming", "Search Line limits were exceeded, some search paths have been omitted, the applied search line is: %s", applied);
+      node_pod_event (job->pod, NULL, "Warning", "DNSConfigForming",
+                      "Search Line limits were exceeded, some search paths have been omitted, the applied search line is: %s", applied);
     }
 }
 
@@ -195,15 +201,17 @@ take_list (GPtrArray *list, NodeScratch *scratch)
 void
 node_dns_fill (NodeJob *job, CubeSandboxConfig *config, NodeScratch *scratch)
 {
-  Resolver resolver = { g_ptr_array_new_with_free_func (g_free), g_ptr_array_new_with_free_func (g_free), g_ptr_array_new_with_free_func (g_free) };
+  Resolver resolver = { g_ptr_array_new_with_free_func (g_free), g_ptr_array_new_with_free_func (g_free),
+                        g_ptr_array_new_with_free_func (g_free) };
   const char *policy = cube_view_string_or (cube_view_member (job->spec, "dnsPolicy"), "ClusterFirst");
   gboolean is_host = cube_view_get_bool (job->spec, FALSE, "hostNetwork");
   gboolean is_cluster = g_str_equal (policy, "ClusterFirstWithHostNet") || (g_str_equal (policy, "ClusterFirst") && !is_host);
   if (is_cluster && (job->agent->cluster_dns == NULL || *job->agent->cluster_dns == '\0'))
     {
-      node_pod_event (job->pod, NULL, "Warning", "MissingClusterDNS",
-                      "pod: \"%s_%s(%s)\". kubelet does not have ClusterDNS IP configured and cannot create Pod using \"%s\" policy. Falling back to \"Default\" policy.", job->pod->name, job->pod->ns,
-                      job->pod->uid, policy);
+      node_pod_event (
+          job->pod, NULL, "Warning", "MissingClusterDNS",
+          "pod: \"%s_%s(%s)\". kubelet does not have ClusterDNS IP configured and cannot create Pod using \"%s\" policy. Falling back to \"Default\" policy.",
+          job->pod->name, job->pod->ns, job->pod->uid, policy);
       is_cluster = FALSE;
       policy = "Default";
     }

@@ -7,8 +7,8 @@
 typedef struct {
   NodeJob *job;
   CubeView container;
-  GHashTable *map;      /* name → value */
-  GPtrArray *order;     /* names in order of first setting; borrowed from map's keys */
+  GHashTable *map;  /* name → value */
+  GPtrArray *order; /* names in order of first setting; borrowed from map's keys */
 } Env;
 
 static void
@@ -126,7 +126,8 @@ static CubeValue *
 get_source (NodeJob *job, const char *resource, const char *kind, const char *name, gboolean is_optional, GError **error)
 {
   g_autoptr (GError) problem = NULL;
-  g_autoptr (CubeObject) object = cube_client_get (job->agent->client, node_agent_resource (job->agent, "v1", resource), job->pod->ns, name, &problem);
+  g_autoptr (CubeObject) object =
+      cube_client_get (job->agent->client, node_agent_resource (job->agent, "v1", resource), job->pod->ns, name, &problem);
   if (object != NULL)
     return cube_object_value (object);
   if (!g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
@@ -152,10 +153,12 @@ static gboolean
 add_key_ref (Env *env, const char *name, CubeView ref, gboolean is_secret, GError **error)
 {
   NodeJob *job = env->job;
-  const char *source_name = cube_view_string_or (cube_view_member (ref, "name"), ""), *key = cube_view_string_or (cube_view_member (ref, "key"), "");
+  const char *source_name = cube_view_string_or (cube_view_member (ref, "name"), ""),
+             *key = cube_view_string_or (cube_view_member (ref, "key"), "");
   gboolean is_optional = cube_view_get_bool (ref, FALSE, "optional");
   GError *problem = NULL;
-  g_autoptr (CubeValue) source = get_source (job, is_secret ? "secrets" : "configmaps", is_secret ? "secret" : "configmap", source_name, is_optional, &problem);
+  g_autoptr (CubeValue) source =
+      get_source (job, is_secret ? "secrets" : "configmaps", is_secret ? "secret" : "configmap", source_name, is_optional, &problem);
   if (problem != NULL)
     {
       g_propagate_error (error, problem);
@@ -166,7 +169,8 @@ add_key_ref (Env *env, const char *name, CubeView ref, gboolean is_secret, GErro
     set_variable (env, name, text);
   else if (!is_optional)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "couldn't find key %s in %s %s/%s", key, is_secret ? "Secret" : "ConfigMap", job->pod->ns, source_name);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "couldn't find key %s in %s %s/%s", key, is_secret ? "Secret" : "ConfigMap",
+                   job->pod->ns, source_name);
       return FALSE;
     }
   return TRUE;
@@ -179,8 +183,9 @@ add_from (Env *env, CubeView from, GError **error)
   gboolean is_secret = cube_view_exists (cube_view_member (from, "secretRef"));
   CubeView ref = cube_view_member (from, is_secret ? "secretRef" : "configMapRef");
   GError *problem = NULL;
-  g_autoptr (CubeValue) source = get_source (env->job, is_secret ? "secrets" : "configmaps", is_secret ? "secret" : "configmap", cube_view_string_or (cube_view_member (ref, "name"), ""),
-                                             cube_view_get_bool (ref, FALSE, "optional"), &problem);
+  g_autoptr (CubeValue) source =
+      get_source (env->job, is_secret ? "secrets" : "configmaps", is_secret ? "secret" : "configmap",
+                  cube_view_string_or (cube_view_member (ref, "name"), ""), cube_view_get_bool (ref, FALSE, "optional"), &problem);
   if (problem != NULL)
     {
       g_propagate_error (error, problem);
@@ -215,13 +220,15 @@ add_field_ref (Env *env, const char *name, CubeView from, GError **error)
   NodeJob *job = env->job;
   CubeView pod = cube_value_root (job->value), resource = cube_view_member (from, "resourceFieldRef");
   const NodeMachine *machine = job->agent->machine;
-  CubeDownwardNode node = { job->agent->node_name, machine->ip, machine->cpus * 1000, machine->allocatable_memory_bytes, machine->allocatable_disk_bytes };
+  CubeDownwardNode node = { job->agent->node_name, machine->ip, machine->cpus * 1000, machine->allocatable_memory_bytes,
+                            machine->allocatable_disk_bytes };
   g_autofree char *text = NULL;
   if (cube_view_exists (resource))
     {
       const char *other = cube_view_get_string (resource, "containerName");
       CubeView container = other != NULL && *other != '\0' ? find_container (job->spec, other) : env->container;
-      text = cube_downward_resource (pod, container, cube_view_get_string (resource, "resource"), cube_view_get_string (resource, "divisor"), &node, error);
+      text = cube_downward_resource (pod, container, cube_view_get_string (resource, "resource"),
+                                     cube_view_get_string (resource, "divisor"), &node, error);
     }
   else
     text = cube_downward_field (pod, cube_view_get_string (from, "fieldRef", "fieldPath"), &node, job->ips, error);
@@ -264,7 +271,8 @@ node_env_build (NodeJob *job, CubeView container, GHashTable **ret_map, NodeScra
     ok = add_variable (&env, entry, error);
   CubePair *pairs = node_scratch_alloc (scratch, (env.order->len + 1) * sizeof *pairs);
   for (guint i = 0; i < env.order->len; i++)
-    pairs[i] = (CubePair){ node_scratch_strdup (scratch, env.order->pdata[i]), node_scratch_strdup (scratch, g_hash_table_lookup (env.map, env.order->pdata[i])) };
+    pairs[i] = (CubePair){ node_scratch_strdup (scratch, env.order->pdata[i]),
+                           node_scratch_strdup (scratch, g_hash_table_lookup (env.map, env.order->pdata[i])) };
   g_ptr_array_unref (env.order);
   *ret_map = env.map;
   return ok ? pairs : NULL;

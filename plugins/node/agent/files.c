@@ -20,7 +20,8 @@ node_files_pod_dir (NodeAgent *agent, const char *uid)
 gboolean
 node_files_is_uid (const char *text)
 {
-  return text != NULL && *text != '\0' && *text != '.' && strlen (text) <= 128 && strspn (text, "0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ-_.") == strlen (text);
+  return text != NULL && *text != '\0' && *text != '.' && strlen (text) <= 128
+         && strspn (text, "0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ-_.") == strlen (text);
 }
 
 static gboolean

@@ -154,15 +154,18 @@ get_once (const NodeHttpRequest *request, const Target *target, guint *ret_statu
       g_signal_connect (client, "event", G_CALLBACK (on_client_event), NULL);
     }
   g_autoptr (GError) problem = NULL;
-  g_autoptr (GSocketConnection) connection = g_socket_client_connect_to_host (client, target->host, target->port, request->cancellable, &problem);
+  g_autoptr (GSocketConnection) connection =
+      g_socket_client_connect_to_host (client, target->host, target->port, request->cancellable, &problem);
   if (connection == NULL)
     {
       set_words (error, problem, target->host, target->port);
       return FALSE;
     }
-  if (!g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)), text, strlen (text), NULL, request->cancellable, error))
+  if (!g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)), text, strlen (text), NULL, request->cancellable,
+                                  error))
     return FALSE;
-  gboolean ok = read_answer (g_io_stream_get_input_stream (G_IO_STREAM (connection)), request->cancellable, ret_status, ret_location, body, &problem);
+  gboolean ok =
+      read_answer (g_io_stream_get_input_stream (G_IO_STREAM (connection)), request->cancellable, ret_status, ret_location, body, &problem);
   if (g_error_matches (problem, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
     g_set_error (error, problem->domain, problem->code, "context deadline exceeded (Client.Timeout exceeded while awaiting headers)");
   else if (problem != NULL)
@@ -190,7 +193,8 @@ follow (Target *target, const char *location)
   g_free (target->path);
   target->scheme = g_strdup (g_uri_get_scheme (uri));
   target->port = (guint16) (g_uri_get_port (uri) > 0 ? g_uri_get_port (uri) : is_tls ? 443 : 80);
-  target->path = g_uri_get_query (uri) != NULL ? g_strdup_printf ("%s?%s", g_uri_get_path (uri), g_uri_get_query (uri)) : g_strdup (g_uri_get_path (uri));
+  target->path = g_uri_get_query (uri) != NULL ? g_strdup_printf ("%s?%s", g_uri_get_path (uri), g_uri_get_query (uri))
+                                               : g_strdup (g_uri_get_path (uri));
   return is_clean (target->path);
 }
 
@@ -205,14 +209,16 @@ clean_path (const char *path)
 gboolean
 node_http_get (const NodeHttpRequest *request, guint *ret_status, char **ret_body, gboolean *ret_is_foreign_redirect, GError **error)
 {
-  g_auto (Target) target = { g_ascii_strdown (request->scheme != NULL ? request->scheme : "http", -1), g_strdup (request->host), clean_path (request->path), request->port };
+  g_auto (Target) target = { g_ascii_strdown (request->scheme != NULL ? request->scheme : "http", -1), g_strdup (request->host),
+                             clean_path (request->path), request->port };
   for (guint hop = 0; hop <= MAX_REDIRECTS; hop++)
     {
       g_autofree char *location = NULL;
       g_autoptr (GString) body = g_string_new (NULL);
       if (!get_once (request, &target, ret_status, &location, body, error))
         {
-          g_prefix_error (error, strchr (target.host, ':') != NULL ? "Get \"%s://[%s]:%u%s\": " : "Get \"%s://%s:%u%s\": ", target.scheme, target.host, target.port, target.path);
+          g_prefix_error (error, strchr (target.host, ':') != NULL ? "Get \"%s://[%s]:%u%s\": " : "Get \"%s://%s:%u%s\": ", target.scheme,
+                          target.host, target.port, target.path);
           return FALSE;
         }
       gboolean is_redirect = (*ret_status >= 301 && *ret_status <= 303) || *ret_status == 307 || *ret_status == 308;

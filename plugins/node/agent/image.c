@@ -24,7 +24,9 @@ is_host (const char *text, gsize length)
   for (gsize i = 0; i < length; i++)
     if (!g_ascii_isalnum (text[i]) && strchr (".-:[]", text[i]) == NULL)
       return FALSE;
-  return length > 0 && (memchr (text, '.', length) != NULL || memchr (text, ':', length) != NULL || (length == 9 && memcmp (text, "localhost", 9) == 0));
+  return length > 0
+         && (memchr (text, '.', length) != NULL || memchr (text, ':', length) != NULL
+             || (length == 9 && memcmp (text, "localhost", 9) == 0));
 }
 
 static gboolean
@@ -100,7 +102,8 @@ is_same_registry (const char *key, const char *registry)
   const char *host = strstr (key, "://");
   host = host != NULL ? host + 3 : key;
   gsize length = strcspn (host, "/");
-  if (g_str_equal (registry, "docker.io") && (strncmp (host, "index.docker.io", MAX (length, 1)) == 0 || strncmp (host, "docker.io", MAX (length, 1)) == 0))
+  if (g_str_equal (registry, "docker.io")
+      && (strncmp (host, "index.docker.io", MAX (length, 1)) == 0 || strncmp (host, "docker.io", MAX (length, 1)) == 0))
     return TRUE;
   return strlen (registry) == length && g_ascii_strncasecmp (host, registry, length) == 0;
 }
@@ -122,7 +125,8 @@ auth_from_config (const char *json, gsize length, gboolean is_legacy, const char
 static char *
 auth_from_secret (NodeJob *job, const char *name, const char *registry, gboolean *ret_exists)
 {
-  g_autoptr (CubeObject) secret = cube_client_get (job->agent->client, node_agent_resource (job->agent, "v1", "secrets"), job->pod->ns, name, NULL);
+  g_autoptr (CubeObject) secret =
+      cube_client_get (job->agent->client, node_agent_resource (job->agent, "v1", "secrets"), job->pod->ns, name, NULL);
   *ret_exists = secret != NULL;
   if (secret == NULL)
     return NULL;
@@ -156,7 +160,8 @@ find_auth (NodeJob *job, const char *image)
         g_string_append_printf (missing, "%s%s", missing->len > 0 ? ", " : "", name);
     }
   if (missing->len > 0)
-    node_pod_event (job->pod, NULL, "Warning", "FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets (%s); attempting to pull the image may not succeed.", missing->str);
+    node_pod_event (job->pod, NULL, "Warning", "FailedToRetrieveImagePullSecret",
+                    "Unable to retrieve some image pull secrets (%s); attempting to pull the image may not succeed.", missing->str);
   return auth;
 }
 
@@ -176,7 +181,8 @@ pull (NodeJob *job, const char *container, const char *image, const char *shown,
     {
       left = backoff->delay_us - (now - backoff->updated_us);
       *ret_reason = "ImagePullBackOff";
-      *ret_message = backoff->message != NULL ? g_strdup_printf ("Back-off pulling image \"%s\": ErrImagePull: %s", shown, backoff->message) : g_strdup_printf ("Back-off pulling image \"%s\"", shown);
+      *ret_message = backoff->message != NULL ? g_strdup_printf ("Back-off pulling image \"%s\": ErrImagePull: %s", shown, backoff->message)
+                                              : g_strdup_printf ("Back-off pulling image \"%s\"", shown);
       node_pod_event (pod, container, "Normal", "BackOff", "Back-off pulling image \"%s\"", shown);
       job->again_us = job->again_us == 0 ? left : MIN (job->again_us, left);
       return NULL;
@@ -189,8 +195,9 @@ pull (NodeJob *job, const char *container, const char *image, const char *shown,
       CubeImage *status = job->runtime.ops->image_status (job->runtime.state, image, NULL);
       char spent[40];
       cube_duration_format ((cube_context_monotonic_us (context) - begun) / 1000 * 1000000, spent);
-      node_pod_event (pod, container, "Normal", "Pulled", "Successfully pulled image \"%s\" in %s (%s including waiting). Image size: %" G_GUINT64_FORMAT " bytes.", shown, spent, spent,
-                      status != NULL ? status->size_bytes : 0);
+      node_pod_event (pod, container, "Normal", "Pulled",
+                      "Successfully pulled image \"%s\" in %s (%s including waiting). Image size: %" G_GUINT64_FORMAT " bytes.", shown,
+                      spent, spent, status != NULL ? status->size_bytes : 0);
       cube_image_free (status);
       g_hash_table_remove (pod->backoffs, key);
       return g_steal_pointer (&ref);
@@ -213,11 +220,13 @@ node_image_ensure (NodeJob *job, CubeView container, const char **ret_reason, ch
   if (!node_image_check_name (shown, &image))
     {
       *ret_reason = "InvalidImageName";
-      *ret_message = g_strdup_printf ("Failed to apply default image tag \"%s\": couldn't parse image name \"%s\": invalid reference format", shown, shown);
+      *ret_message = g_strdup_printf (
+          "Failed to apply default image tag \"%s\": couldn't parse image name \"%s\": invalid reference format", shown, shown);
       node_pod_event (job->pod, name, "Warning", "InspectFailed", "%s", *ret_message);
       return NULL;
     }
-  const char *policy = cube_view_string_or (cube_view_member (container, "imagePullPolicy"), g_str_has_suffix (image, ":latest") ? "Always" : "IfNotPresent");
+  const char *policy = cube_view_string_or (cube_view_member (container, "imagePullPolicy"),
+                                            g_str_has_suffix (image, ":latest") ? "Always" : "IfNotPresent");
   CubeImage *status = job->runtime.ops->image_status (job->runtime.state, image, &error);
   g_autofree char *id = status != NULL ? g_strdup (status->id) : NULL;
   cube_image_free (status);
@@ -230,7 +239,8 @@ node_image_ensure (NodeJob *job, CubeView container, const char **ret_reason, ch
     }
   if (id != NULL && !g_str_equal (policy, "Always"))
     {
-      node_pod_event (job->pod, name, "Normal", "Pulled", "Container image \"%s\" already present on machine and can be accessed by the pod", shown);
+      node_pod_event (job->pod, name, "Normal", "Pulled",
+                      "Container image \"%s\" already present on machine and can be accessed by the pod", shown);
       return g_steal_pointer (&id);
     }
   if (g_str_equal (policy, "Never"))

@@ -24,11 +24,11 @@ typedef struct {
   const CubeStreamSinkOps *sink_ops;
   gpointer sink;
   int fd, wake_fd, watch_fd;
-  gint64 left;              /* bytes that may still be sent; -1 = any */
-  gint64 since_us;          /* 0 = all */
-  gboolean goes_on;         /* the last piece ended in the middle of a line */
-  GByteArray *pending;      /* an incomplete raw line */
-  gint is_closing;          /* atomic */
+  gint64 left;         /* bytes that may still be sent; -1 = any */
+  gint64 since_us;     /* 0 = all */
+  gboolean goes_on;    /* the last piece ended in the middle of a line */
+  GByteArray *pending; /* an incomplete raw line */
+  gint is_closing;     /* atomic */
   GMutex lock;
   GCond changed;
   gboolean is_over;
@@ -283,8 +283,8 @@ stream_close (gpointer stream)
 static const CubeStreamOps log_stream_ops = { sizeof log_stream_ops, stream_write, stream_close_channel, stream_resize, stream_close };
 
 gboolean
-node_logs_open (NodeAgent *agent, const char *path, const CubeLogOptions *options, gboolean (*is_running) (gpointer data), gpointer data, GDestroyNotify destroy,
-                const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
+node_logs_open (NodeAgent *agent, const char *path, const CubeLogOptions *options, gboolean (*is_running) (gpointer data), gpointer data,
+                GDestroyNotify destroy, const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
 {
   if (options->follow && g_atomic_int_add (&n_followers, 1) >= MAX_FOLLOWERS)
     {

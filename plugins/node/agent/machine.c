@@ -118,7 +118,8 @@ find_address (NodeAgent *agent)
 static const char *
 architecture (const char *machine)
 {
-  static const char *const names[][2] = { { "x86_64", "amd64" }, { "aarch64", "arm64" }, { "armv7l", "arm" }, { "i686", "386" }, { "riscv64", "riscv64" }, { "ppc64le", "ppc64le" }, { "s390x", "s390x" } };
+  static const char *const names[][2] = { { "x86_64", "amd64" },    { "aarch64", "arm64" },   { "armv7l", "arm" }, { "i686", "386" },
+                                          { "riscv64", "riscv64" }, { "ppc64le", "ppc64le" }, { "s390x", "s390x" } };
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     if (g_str_equal (machine, names[i][0]))
       return names[i][1];
@@ -138,7 +139,8 @@ node_machine_read (NodeAgent *agent)
   machine->hugepages_1g_bytes = read_hugepages ("hugepages-1048576kB", 1LL << 30);
   if (statvfs (agent->pods_dir, &disk) == 0 || statvfs ("/", &disk) == 0)
     machine->disk_bytes = (gint64) disk.f_blocks * (gint64) disk.f_frsize;
-  machine->allocatable_memory_bytes = MAX (machine->memory_bytes - RESERVED_MEMORY_BYTES - machine->hugepages_2m_bytes - machine->hugepages_1g_bytes, 0);
+  machine->allocatable_memory_bytes =
+      MAX (machine->memory_bytes - RESERVED_MEMORY_BYTES - machine->hugepages_2m_bytes - machine->hugepages_1g_bytes, 0);
   machine->allocatable_disk_bytes = machine->disk_bytes - machine->disk_bytes / 10;
   machine->max_pods = DEFAULT_MAX_PODS;
   machine->hostname = g_ascii_strdown (g_get_host_name (), -1);

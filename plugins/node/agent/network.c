@@ -80,7 +80,8 @@ configuration (NodeAgent *agent, const char *pod_cidr)
   CubeMut *range = cube_mut_new_array (builder);
   cube_mut_append (ranges, range);
   cube_mut_set_string (cube_mut_append_object (range), "subnet", pod_cidr);
-  cube_mut_set_string (cube_mut_append_object (cube_mut_set_array (ipam, "routes")), "dst", strchr (pod_cidr, ':') != NULL ? "::/0" : "0.0.0.0/0");
+  cube_mut_set_string (cube_mut_append_object (cube_mut_set_array (ipam, "routes")), "dst",
+                       strchr (pod_cidr, ':') != NULL ? "::/0" : "0.0.0.0/0");
   CubeMut *portmap = cube_mut_append_object (plugins);
   cube_mut_set_string (portmap, "type", "portmap");
   cube_mut_set_bool (cube_mut_set_object (portmap, "capabilities"), "portMappings", TRUE);
@@ -128,11 +129,18 @@ node_network_configure (NodeAgent *agent, const char *pod_cidr, GError **error)
 static void
 delete_link (const char *name)
 {
-  struct { struct nlmsghdr header; struct ifinfomsg info; } request = {
+  struct {
+    struct nlmsghdr header;
+    struct ifinfomsg info;
+  } request = {
     .header = { sizeof request, RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, 1, 0 },
     .info = { .ifi_family = AF_UNSPEC, .ifi_index = (int) if_nametoindex (name) },
   };
-  struct { struct nlmsghdr header; struct nlmsgerr error; char more[256]; } answer = { 0 };
+  struct {
+    struct nlmsghdr header;
+    struct nlmsgerr error;
+    char more[256];
+  } answer = { 0 };
   if (request.info.ifi_index == 0)
     return;
   int fd = socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define PERIOD_US (10 * G_USEC_PER_SEC)
-#define EAGER_US (50 * 1000)            /* until the node is ready for the first time */
+#define EAGER_US (50 * 1000) /* until the node is ready for the first time */
 #define EAGER_LAST_US (400 * 1000)
 #define REPORT_US (300 * G_USEC_PER_SEC)
 #define IMAGES_US (30 * G_USEC_PER_SEC)
@@ -26,10 +26,10 @@ struct _NodeRegistration {
   gboolean is_registered, is_changed;
   char *wanted_cidr;
   CubeRuntimeStatus runtime;
-  char *runtime_problem;    /* NULL = ready */
-  GPtrArray *images;        /* (nullable) CubeImage */
+  char *runtime_problem; /* NULL = ready */
+  GPtrArray *images;     /* (nullable) CubeImage */
   gint64 images_us, reported_us;
-  CubeValue *reported;      /* status without heartbeat times */
+  CubeValue *reported; /* status without heartbeat times */
   CubeObject *node;
   gboolean was_ready, has_started_event;
 };
@@ -110,9 +110,11 @@ check_runtime (NodeRegistration *self)
   self->agent->runtime_name = g_strdup (status.name != NULL ? status.name : "unknown");
   g_mutex_unlock (&self->agent->lock);
   if (!status.runtime_ready)
-    self->runtime_problem = g_strdup_printf ("container runtime not ready: %s", status.runtime_reason != NULL ? status.runtime_reason : "RuntimeReady=false");
+    self->runtime_problem =
+        g_strdup_printf ("container runtime not ready: %s", status.runtime_reason != NULL ? status.runtime_reason : "RuntimeReady=false");
   else if (!status.network_ready)
-    self->runtime_problem = g_strdup_printf ("container runtime network not ready: %s", status.network_reason != NULL ? status.network_reason : "NetworkReady=false");
+    self->runtime_problem = g_strdup_printf ("container runtime network not ready: %s",
+                                             status.network_reason != NULL ? status.network_reason : "NetworkReady=false");
   g_atomic_int_set (&self->network_ready, status.network_ready);
   if (self->images == NULL || now - self->images_us >= IMAGES_US)
     {
@@ -163,7 +165,8 @@ static void
 set_info (CubeMut *status, const NodeRegistration *self, const NodeMachine *machine)
 {
   CubeMut *info = cube_mut_set_object (status, "nodeInfo");
-  g_autofree char *version = g_strdup_printf ("%s://%s", self->runtime.name != NULL ? self->runtime.name : "unknown", self->runtime.version != NULL ? self->runtime.version : "");
+  g_autofree char *version = g_strdup_printf ("%s://%s", self->runtime.name != NULL ? self->runtime.name : "unknown",
+                                              self->runtime.version != NULL ? self->runtime.version : "");
   cube_mut_set_string (info, "architecture", machine->arch);
   cube_mut_set_string (info, "bootID", machine->boot_id);
   cube_mut_set_string (info, "containerRuntimeVersion", version);
@@ -213,7 +216,8 @@ set_images (CubeMut *status, const NodeRegistration *self)
 
 /* Keeps what others wrote and the order; heartbeat only when @heartbeat. */
 static void
-set_condition (CubeMut *conditions, CubeView old, const char *type, const char *status, const char *reason, const char *message, const char *now, gboolean heartbeat)
+set_condition (CubeMut *conditions, CubeView old, const char *type, const char *status, const char *reason, const char *message,
+               const char *now, gboolean heartbeat)
 {
   CubeView before = cube_condition_find (old, type);
   gboolean is_same = g_strcmp0 (cube_view_get_string (before, "status"), status) == 0;
@@ -233,7 +237,8 @@ set_condition (CubeMut *conditions, CubeView old, const char *type, const char *
 static gboolean
 is_ours (const char *type)
 {
-  return type == NULL || g_str_equal (type, "MemoryPressure") || g_str_equal (type, "DiskPressure") || g_str_equal (type, "PIDPressure") || g_str_equal (type, "Ready");
+  return type == NULL || g_str_equal (type, "MemoryPressure") || g_str_equal (type, "DiskPressure") || g_str_equal (type, "PIDPressure")
+         || g_str_equal (type, "Ready");
 }
 
 static void
@@ -247,9 +252,11 @@ set_conditions (CubeMut *status, CubeView old, const NodeRegistration *self, gbo
   for (cube_iter_init (&it, cube_view_member (old, "conditions")); heartbeat && cube_iter_next (&it, NULL, &condition);)
     if (!is_ours (cube_view_get_string (condition, "type")))
       cube_mut_append (conditions, cube_mut_new_view (cube_mut_builder (status), condition));
-  set_condition (conditions, old, "MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", now, heartbeat);
+  set_condition (conditions, old, "MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", now,
+                 heartbeat);
   set_condition (conditions, old, "DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now, heartbeat);
-  set_condition (conditions, old, "PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now, heartbeat);
+  set_condition (conditions, old, "PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now,
+                 heartbeat);
   if (self->runtime_problem == NULL)
     set_condition (conditions, old, "Ready", "True", "KubeletReady", "kubelet is posting ready status", now, heartbeat);
   else
@@ -286,8 +293,8 @@ tell_events (NodeRegistration *self)
   if (!self->has_started_event)
     cube_recorder_event (agent->recorder, self->node, NULL, "Normal", "Starting", "Starting kubelet.");
   if (is_ready != self->was_ready || (!self->has_started_event && is_ready))
-    cube_recorder_event (agent->recorder, self->node, NULL, "Normal", is_ready ? "NodeReady" : "NodeNotReady", "Node %s status is now: %s", agent->node_name,
-                         is_ready ? "NodeReady" : "NodeNotReady");
+    cube_recorder_event (agent->recorder, self->node, NULL, "Normal", is_ready ? "NodeReady" : "NodeNotReady", "Node %s status is now: %s",
+                         agent->node_name, is_ready ? "NodeReady" : "NodeNotReady");
   self->has_started_event = TRUE;
   self->was_ready = is_ready;
 }
@@ -304,7 +311,8 @@ report_status (NodeRegistration *self)
   gboolean is_same = self->reported != NULL && cube_view_equal (cube_value_root (fresh), cube_value_root (self->reported));
   if (is_same && now - self->reported_us < REPORT_US)
     return;
-  g_autoptr (CubeObject) written = cube_client_modify (agent->client, node_agent_resource (agent, "v1", "nodes"), "status", NULL, agent->node_name, change_status, self, &error);
+  g_autoptr (CubeObject) written = cube_client_modify (agent->client, node_agent_resource (agent, "v1", "nodes"), "status", NULL,
+                                                       agent->node_name, change_status, self, &error);
   if (written == NULL)
     {
       g_warning ("node %s: status not written: %s", agent->node_name, error->message);
@@ -354,7 +362,8 @@ renew_lease (NodeRegistration *self)
   g_autoptr (GError) error = NULL;
   if (leases == NULL)
     return;
-  g_autoptr (CubeObject) lease = cube_client_modify (agent->client, leases, NULL, "kube-node-lease", agent->node_name, change_lease, self, &error);
+  g_autoptr (CubeObject) lease =
+      cube_client_modify (agent->client, leases, NULL, "kube-node-lease", agent->node_name, change_lease, self, &error);
   if (lease == NULL && g_error_matches (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     {
       g_autoptr (CubeBuilder) builder = cube_builder_new ();

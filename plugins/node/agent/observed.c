@@ -11,10 +11,10 @@
 struct _NodeObserved {
   NodeAgent *agent;
   GMutex lock;
-  GHashTable *containers;   /* id → NodeContainer */
-  GHashTable *sandboxes;    /* id → NodeSandbox */
-  GHashTable *foreign;      /* set of sandbox ids that are not of this cluster */
-  GPtrArray *told;          /* ids of events not looked at yet */
+  GHashTable *containers; /* id → NodeContainer */
+  GHashTable *sandboxes;  /* id → NodeSandbox */
+  GHashTable *foreign;    /* set of sandbox ids that are not of this cluster */
+  GPtrArray *told;        /* ids of events not looked at yet */
   gboolean is_posted, needs_list, has_synced, is_stopping;
   /* loop */
   gboolean is_busy;
@@ -209,7 +209,8 @@ node_observed_refresh_sandbox (NodeObserved *observed, const NodeRuntime *runtim
         node_observed_forget (observed, id);
       return NULL;
     }
-  gboolean is_ours = g_strcmp0 (lookup (status->annotations, NODE_ANNOTATION_OWNER), observed->agent->owner) == 0 && node_files_is_uid (status->uid);
+  gboolean is_ours =
+      g_strcmp0 (lookup (status->annotations, NODE_ANNOTATION_OWNER), observed->agent->owner) == 0 && node_files_is_uid (status->uid);
   NodeSandbox *sandbox = g_atomic_rc_box_new0 (NodeSandbox);
   sandbox->status = status;
   g_mutex_lock (&observed->lock);
@@ -299,7 +300,8 @@ relist_sandboxes (NodeObserved *observed, const NodeRuntime *runtime, GHashTable
       g_hash_table_add (seen, g_strdup (item->id));
       g_mutex_lock (&observed->lock);
       NodeSandbox *known = g_hash_table_lookup (observed->sandboxes, item->id);
-      gboolean is_same = (known != NULL && known->status->is_ready == item->is_ready) || g_hash_table_contains (observed->foreign, item->id);
+      gboolean is_same =
+          (known != NULL && known->status->is_ready == item->is_ready) || g_hash_table_contains (observed->foreign, item->id);
       g_mutex_unlock (&observed->lock);
       if (is_same)
         continue;
@@ -322,7 +324,8 @@ relist_containers (NodeObserved *observed, const NodeRuntime *runtime, GHashTabl
       g_hash_table_add (seen, g_strdup (item->id));
       g_mutex_lock (&observed->lock);
       NodeContainer *known = g_hash_table_lookup (observed->containers, item->id);
-      gboolean is_same = (known != NULL && known->status->state == item->state) || (item->sandbox_id != NULL && g_hash_table_contains (observed->foreign, item->sandbox_id));
+      gboolean is_same = (known != NULL && known->status->state == item->state)
+                         || (item->sandbox_id != NULL && g_hash_table_contains (observed->foreign, item->sandbox_id));
       g_mutex_unlock (&observed->lock);
       if (is_same)
         continue;

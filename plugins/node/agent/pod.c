@@ -103,15 +103,21 @@ node_pod_set_reason (NodePod *pod, const char *container, const char *reason, co
 }
 
 void
-node_object_event (NodeAgent *agent, CubeObject *object, CubeView pod, const char *container, const char *type, const char *reason, const char *message)
+node_object_event (NodeAgent *agent, CubeObject *object, CubeView pod, const char *container, const char *type, const char *reason,
+                   const char *message)
 {
   g_autofree char *path = NULL;
   CubeContainerIter it;
   CubeView view;
   CubeContainerKind kind;
-  for (cube_containers_init (&it, cube_view_member (pod, "spec"), CUBE_CONTAINER_ALL); container != NULL && cube_containers_next (&it, &view, &kind, NULL);)
+  for (cube_containers_init (&it, cube_view_member (pod, "spec"), CUBE_CONTAINER_ALL);
+       container != NULL && cube_containers_next (&it, &view, &kind, NULL);)
     if (g_strcmp0 (cube_view_get_string (view, "name"), container) == 0)
-      path = g_strdup_printf ("spec.%s{%s}", kind == CUBE_CONTAINER_INIT ? "initContainers" : kind == CUBE_CONTAINER_EPHEMERAL ? "ephemeralContainers" : "containers", container);
+      path = g_strdup_printf ("spec.%s{%s}",
+                              kind == CUBE_CONTAINER_INIT        ? "initContainers"
+                              : kind == CUBE_CONTAINER_EPHEMERAL ? "ephemeralContainers"
+                                                                 : "containers",
+                              container);
   cube_recorder_event (agent->recorder, object, path, type, reason, "%s", message);
 }
 
@@ -175,7 +181,8 @@ status_work (gpointer data)
   StatusWrite *write = data;
   g_autoptr (GError) error = NULL;
   NodePod *pod = write->pod;
-  g_autoptr (CubeObject) written = cube_client_modify (pod->agent->client, write->pods, "status", pod->ns, pod->name, change_status, write, &error);
+  g_autoptr (CubeObject) written =
+      cube_client_modify (pod->agent->client, write->pods, "status", pod->ns, pod->name, change_status, write, &error);
   write->ok = written != NULL || g_error_matches (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND);
   if (!write->ok)
     g_warning ("pod %s/%s: status not written: %s", pod->ns, pod->name, error->message);
@@ -209,7 +216,11 @@ static CubeValue *
 build_status (NodePod *pod)
 {
   g_autoptr (NodeSnapshot) snapshot = node_observed_snapshot (pod->agent->observed, pod->uid);
-  NodeStatusInput input = { .agent = pod->agent, .pod = cube_value_root (pod->value), .old = old_status (pod), .snapshot = snapshot, .worker = pod,
+  NodeStatusInput input = { .agent = pod->agent,
+                            .pod = cube_value_root (pod->value),
+                            .old = old_status (pod),
+                            .snapshot = snapshot,
+                            .worker = pod,
                             .is_terminal = pod->stage != NODE_POD_SYNCING && !node_snapshot_is_running (snapshot) };
   node_prober_update (pod->agent->prober, pod, snapshot);
   return node_status_build (&input);
@@ -305,8 +316,15 @@ kill_work (gpointer data)
   NodeKill *kill = data;
   g_auto (NodeRuntime) runtime = { 0 };
   g_autoptr (GError) error = NULL;
-  NodeKillRequest request = { .agent = kill->pod->agent, .object = kill->object, .pod = kill->value != NULL ? cube_value_root (kill->value) : cube_view_none (), .container = kill->container,
-                              .kind = kill->kind, .target = kill->target, .ips = kill->ips, .grace_seconds = kill->grace_seconds, .cancellable = kill->cancellable };
+  NodeKillRequest request = { .agent = kill->pod->agent,
+                              .object = kill->object,
+                              .pod = kill->value != NULL ? cube_value_root (kill->value) : cube_view_none (),
+                              .container = kill->container,
+                              .kind = kill->kind,
+                              .target = kill->target,
+                              .ips = kill->ips,
+                              .grace_seconds = kill->grace_seconds,
+                              .cancellable = kill->cancellable };
   kill->ok = node_runtime_open (kill->pod->agent, &runtime, &error) && node_container_kill (&request, &runtime, &error);
   if (!kill->ok && !g_cancellable_is_cancelled (kill->cancellable))
     g_warning ("pod %s/%s: container %s: %s", kill->pod->ns, kill->pod->name, kill->target->name, error->message);
@@ -364,7 +382,8 @@ find_container (NodePod *pod, const char *name, CubeContainerKind *ret_kind, gui
   CubeContainerIter it;
   CubeView container;
   if (pod->value != NULL)
-    for (cube_containers_init (&it, cube_value_get (pod->value, "spec"), CUBE_CONTAINER_ALL); cube_containers_next (&it, &container, ret_kind, ret_index);)
+    for (cube_containers_init (&it, cube_value_get (pod->value, "spec"), CUBE_CONTAINER_ALL);
+         cube_containers_next (&it, &container, ret_kind, ret_index);)
       if (g_strcmp0 (cube_view_get_string (container, "name"), name) == 0)
         return container;
   *ret_kind = CUBE_CONTAINER_REGULAR;
@@ -500,7 +519,8 @@ delete_object (Cleanup *cleanup, GError **error)
 {
   NodePod *pod = cleanup->pod;
   g_autoptr (GError) problem = NULL;
-  if (cube_client_delete (pod->agent->client, node_agent_resource (pod->agent, "v1", "pods"), pod->ns, pod->name, pod->uid, 0, CUBE_PROPAGATION_DEFAULT, &problem)
+  if (cube_client_delete (pod->agent->client, node_agent_resource (pod->agent, "v1", "pods"), pod->ns, pod->name, pod->uid, 0,
+                          CUBE_PROPAGATION_DEFAULT, &problem)
       || g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND) || g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_CONFLICT))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&problem));
@@ -516,7 +536,8 @@ cleanup_work (gpointer data)
   g_autoptr (GError) error = NULL;
   CubeView pod = cleanup->value != NULL ? cube_value_root (cleanup->value) : cube_view_none ();
   cleanup->ok = node_runtime_open (agent, &runtime, &error) && stop_sandboxes (cleanup, &runtime, &error)
-                && node_volumes_tear_down (agent, cleanup->pod->uid, cleanup->object, pod, &error) && (!cleanup->must_delete || delete_object (cleanup, &error))
+                && node_volumes_tear_down (agent, cleanup->pod->uid, cleanup->object, pod, &error)
+                && (!cleanup->must_delete || delete_object (cleanup, &error))
                 && (!cleanup->is_last || remove_all (cleanup, &runtime, &error));
   if (!cleanup->ok)
     g_warning ("pod %s/%s: clean-up: %s", cleanup->pod->ns, cleanup->pod->name, error->message);
@@ -750,12 +771,16 @@ void
 node_pod_set_object (NodePod *pod, CubeObject *object)
 {
   gboolean is_first = pod->object == NULL;
-  gboolean is_same_spec = !is_first && cube_object_generation (pod->object) == cube_object_generation (object) && cube_object_deletion_timestamp (object) == NULL;
+  gboolean is_same_spec = !is_first && cube_object_generation (pod->object) == cube_object_generation (object)
+                          && cube_object_deletion_timestamp (object) == NULL;
   CubeValue *value = cube_object_value (object);
-  gboolean is_meta_same = is_same_spec && pod->value != NULL && cube_view_equal (cube_value_get (value, "metadata", "annotations"), cube_value_get (pod->value, "metadata", "annotations"))
-                          && cube_view_equal (cube_value_get (value, "metadata", "labels"), cube_value_get (pod->value, "metadata", "labels"))
-                          && cube_view_equal (cube_value_get (value, "metadata", "deletionGracePeriodSeconds"), cube_value_get (pod->value, "metadata", "deletionGracePeriodSeconds"))
-                          && cube_view_equal (cube_value_get (value, "spec"), cube_value_get (pod->value, "spec"));
+  gboolean is_meta_same =
+      is_same_spec && pod->value != NULL
+      && cube_view_equal (cube_value_get (value, "metadata", "annotations"), cube_value_get (pod->value, "metadata", "annotations"))
+      && cube_view_equal (cube_value_get (value, "metadata", "labels"), cube_value_get (pod->value, "metadata", "labels"))
+      && cube_view_equal (cube_value_get (value, "metadata", "deletionGracePeriodSeconds"),
+                          cube_value_get (pod->value, "metadata", "deletionGracePeriodSeconds"))
+      && cube_view_equal (cube_value_get (value, "spec"), cube_value_get (pod->value, "spec"));
   g_mutex_lock (&pod->lock);
   CubeObject *before = pod->object;
   CubeValue *before_value = pod->value;

@@ -16,17 +16,17 @@ typedef struct {
   gatomicrefcount refs;
   NodeProber *prober;
   NodePod *pod;
-  char *container, *id;     /* of the container watched */
+  char *container, *id; /* of the container watched */
   ProbeKind kind;
-  CubeValue *spec;          /* the container's part of the pod */
+  CubeValue *spec; /* the container's part of the pod */
   char **ips;
   gint64 started_us;
   gboolean has_startup;
   CubeTimer *timer;
-  guint n_early;            /* tries before the first period was over */
+  guint n_early; /* tries before the first period was over */
   gboolean is_busy, is_removed, is_held;
-  ProbeResult settled;      /* what counts */
-  ProbeResult run;          /* the kind of the current run */
+  ProbeResult settled; /* what counts */
+  ProbeResult run;     /* the kind of the current run */
   guint run_length;
   /* the asking's */
   ProbeResult answer;
@@ -35,7 +35,7 @@ typedef struct {
 
 struct _NodeProber {
   NodeAgent *agent;
-  GHashTable *pods;         /* uid → GPtrArray of Worker */
+  GHashTable *pods; /* uid → GPtrArray of Worker */
   guint n_busy;
 };
 
@@ -126,8 +126,14 @@ ask_http (Worker *worker, CubeView get, gint64 timeout_us)
   g_autofree char *body = NULL;
   gboolean is_foreign = FALSE;
   guint status = 0;
-  NodeHttpRequest request = { .scheme = cube_view_get_string (get, "scheme"), .host = host != NULL && *host != '\0' ? host : worker->ips != NULL ? worker->ips[0] : NULL,
-                              .path = cube_view_string_or (cube_view_member (get, "path"), "/"), .headers = cube_view_member (get, "httpHeaders"), .user_agent = "kube-probe/1.36", .timeout_us = timeout_us };
+  NodeHttpRequest request = { .scheme = cube_view_get_string (get, "scheme"),
+                              .host = host != NULL && *host != '\0' ? host
+                                      : worker->ips != NULL         ? worker->ips[0]
+                                                                    : NULL,
+                              .path = cube_view_string_or (cube_view_member (get, "path"), "/"),
+                              .headers = cube_view_member (get, "httpHeaders"),
+                              .user_agent = "kube-probe/1.36",
+                              .timeout_us = timeout_us };
   if (request.host == NULL || !node_port_resolve (cube_view_member (get, "port"), cube_value_root (worker->spec), &request.port, &error))
     {
       worker->answer = RESULT_UNKNOWN;
@@ -147,7 +153,8 @@ ask_http (Worker *worker, CubeView get, gint64 timeout_us)
   else
     {
       worker->answer = status >= 200 && status < 400 ? RESULT_SUCCESS : RESULT_FAILURE;
-      worker->output = worker->answer == RESULT_SUCCESS ? g_strdup (body) : g_strdup_printf ("HTTP probe failed with statuscode: %u", status);
+      worker->output =
+          worker->answer == RESULT_SUCCESS ? g_strdup (body) : g_strdup_printf ("HTTP probe failed with statuscode: %u", status);
     }
 }
 
@@ -184,7 +191,8 @@ ask_work (gpointer data)
       else
         {
           worker->answer = RESULT_FAILURE;
-          worker->output = g_strdup ("error: this server does not implement the grpc health protocol (grpc.health.v1.Health): no client for it");
+          worker->output =
+              g_strdup ("error: this server does not implement the grpc health protocol (grpc.health.v1.Health): no client for it");
         }
       if (worker->answer != RESULT_UNKNOWN)
         return;
@@ -204,8 +212,8 @@ static gboolean
 is_early (const Worker *worker)
 {
   CubeView probe = probe_of (worker);
-  return worker->kind == PROBE_READINESS && worker->answer == RESULT_FAILURE && worker->settled == RESULT_FAILURE && !cube_view_exists (cube_view_member (probe, "exec"))
-         && (EARLY_US << worker->n_early) < period_us (worker);
+  return worker->kind == PROBE_READINESS && worker->answer == RESULT_FAILURE && worker->settled == RESULT_FAILURE
+         && !cube_view_exists (cube_view_member (probe, "exec")) && (EARLY_US << worker->n_early) < period_us (worker);
 }
 
 static void
@@ -213,7 +221,8 @@ tell (Worker *worker)
 {
   const char *title = titles[worker->kind];
   if (worker->answer == RESULT_UNKNOWN)
-    node_pod_event (worker->pod, worker->container, "Warning", "Unhealthy", "%s probe errored and resulted in unknown state: %s", title, worker->output);
+    node_pod_event (worker->pod, worker->container, "Warning", "Unhealthy", "%s probe errored and resulted in unknown state: %s", title,
+                    worker->output);
   else if (worker->answer == RESULT_FAILURE)
     node_pod_event (worker->pod, worker->container, "Warning", "Unhealthy", "%s probe failed: %s", title, worker->output);
   else if (worker->answer == RESULT_WARNING)
@@ -225,7 +234,8 @@ settle (Worker *worker)
 {
   CubeView probe = probe_of (worker);
   ProbeResult result = worker->answer == RESULT_WARNING ? RESULT_SUCCESS : worker->answer;
-  gint64 threshold = result == RESULT_SUCCESS ? cube_view_get_int (probe, 1, "successThreshold") : cube_view_get_int (probe, 3, "failureThreshold");
+  gint64 threshold =
+      result == RESULT_SUCCESS ? cube_view_get_int (probe, 1, "successThreshold") : cube_view_get_int (probe, 3, "failureThreshold");
   if (result == RESULT_UNKNOWN)
     return; /* the state stays */
   worker->run_length = worker->run == result ? worker->run_length + 1 : 1;
@@ -245,8 +255,9 @@ ask_done (gpointer data)
 {
   Worker *worker = data;
   static const char *const results[] = { "unknown", "successful", "successful", "failed" };
-  g_autofree char *labels = g_strdup_printf ("probe_type=\"%s\",result=\"%s\",container=\"%s\",pod=\"%s\",namespace=\"%s\",pod_uid=\"%s\"", titles[worker->kind], results[worker->answer], worker->container,
-                                             worker->pod->name, worker->pod->ns, worker->pod->uid);
+  g_autofree char *labels =
+      g_strdup_printf ("probe_type=\"%s\",result=\"%s\",container=\"%s\",pod=\"%s\",namespace=\"%s\",pod_uid=\"%s\"", titles[worker->kind],
+                       results[worker->answer], worker->container, worker->pod->name, worker->pod->ns, worker->pod->uid);
   gint64 early_us = 0;
   worker->is_busy = FALSE;
   worker->prober->n_busy--;
@@ -327,15 +338,18 @@ add_worker (NodeProber *prober, NodePod *pod, GPtrArray *list, CubeView containe
       CubeIter it;
       CubeView status;
       for (guint i = 0; i < 2; i++)
-        for (cube_iter_init (&it, cube_value_get (pod->value, "status", i == 0 ? "containerStatuses" : "initContainerStatuses")); cube_iter_next (&it, NULL, &status);)
+        for (cube_iter_init (&it, cube_value_get (pod->value, "status", i == 0 ? "containerStatuses" : "initContainerStatuses"));
+             cube_iter_next (&it, NULL, &status);)
           if (g_strcmp0 (cube_view_get_string (status, "name"), worker->container) == 0
-              && ((kind == PROBE_READINESS && cube_view_get_bool (status, FALSE, "ready")) || (kind == PROBE_STARTUP && cube_view_get_bool (status, FALSE, "started"))))
+              && ((kind == PROBE_READINESS && cube_view_get_bool (status, FALSE, "ready"))
+                  || (kind == PROBE_STARTUP && cube_view_get_bool (status, FALSE, "started"))))
             worker->settled = RESULT_SUCCESS;
     }
   worker->is_held = kind == PROBE_STARTUP && worker->settled == RESULT_SUCCESS;
   g_ptr_array_add (list, worker);
   gint64 jitter_us = up_us < period_us (worker) ? (gint64) (cube_context_random (agent->context) % (guint64) period_us (worker)) : 0;
-  gint64 initial_us = MAX (cube_view_get_int (probe_of (worker), 0, "initialDelaySeconds"), 0) * G_USEC_PER_SEC - (cube_context_now_us (agent->context) - worker->started_us);
+  gint64 initial_us = MAX (cube_view_get_int (probe_of (worker), 0, "initialDelaySeconds"), 0) * G_USEC_PER_SEC
+                      - (cube_context_now_us (agent->context) - worker->started_us);
   if (!worker->is_held)
     arm (worker, MAX (is_old ? jitter_us : 0, MAX (initial_us, 0)));
 }
@@ -364,14 +378,16 @@ node_prober_update (NodeProber *prober, NodePod *pod, const NodeSnapshot *snapsh
   gboolean is_host = cube_view_bool (cube_value_get (pod->value, "spec", "hostNetwork"), FALSE);
   if (list != NULL)
     drop_stale (list, snapshot);
-  for (cube_containers_init (&it, cube_value_get (pod->value, "spec"), CUBE_CONTAINER_REGULAR | CUBE_CONTAINER_INIT); cube_containers_next (&it, &container, &kind, NULL);)
+  for (cube_containers_init (&it, cube_value_get (pod->value, "spec"), CUBE_CONTAINER_REGULAR | CUBE_CONTAINER_INIT);
+       cube_containers_next (&it, &container, &kind, NULL);)
     {
       const NodeContainer *current = node_snapshot_find (snapshot, cube_view_get_string (container, "name"), 0);
       if (current == NULL || current->status->state != CUBE_CONTAINER_RUNNING)
         continue;
       for (guint probe = 0; probe < PROBE_N; probe++)
         {
-          if (!cube_view_exists (cube_view_member (container, fields[probe])) || find_worker (prober, pod->uid, current->name, probe) != NULL)
+          if (!cube_view_exists (cube_view_member (container, fields[probe]))
+              || find_worker (prober, pod->uid, current->name, probe) != NULL)
             continue;
           if (pod->stage != NODE_POD_SYNCING && probe != PROBE_READINESS)
             continue;

@@ -45,7 +45,9 @@ compress_file (const char *path, GError **error)
     return FALSE;
   g_autoptr (GZlibCompressor) compressor = g_zlib_compressor_new (G_ZLIB_COMPRESSOR_FORMAT_GZIP, -1);
   g_autoptr (GOutputStream) output = g_converter_output_stream_new (G_OUTPUT_STREAM (raw), G_CONVERTER (compressor));
-  if (g_output_stream_splice (output, G_INPUT_STREAM (input), G_OUTPUT_STREAM_SPLICE_CLOSE_SOURCE | G_OUTPUT_STREAM_SPLICE_CLOSE_TARGET, NULL, error) < 0)
+  if (g_output_stream_splice (output, G_INPUT_STREAM (input), G_OUTPUT_STREAM_SPLICE_CLOSE_SOURCE | G_OUTPUT_STREAM_SPLICE_CLOSE_TARGET,
+                              NULL, error)
+      < 0)
     return FALSE;
   return g_rename (temporary, packed) == 0 && g_unlink (path) == 0;
 }
@@ -93,7 +95,8 @@ node_rotate_logs (NodeAgent *agent, const NodeRuntime *runtime)
         {
           const CubeContainer *status = ((NodeContainer *) snapshot->containers->pdata[i])->status;
           struct stat st;
-          if (status->state == CUBE_CONTAINER_RUNNING && status->log_path != NULL && stat (status->log_path, &st) == 0 && st.st_size > MAX_BYTES)
+          if (status->state == CUBE_CONTAINER_RUNNING && status->log_path != NULL && stat (status->log_path, &st) == 0
+              && st.st_size > MAX_BYTES)
             rotate (agent, runtime, status->id, status->log_path);
         }
     }

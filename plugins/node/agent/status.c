@@ -85,17 +85,10 @@ set_state (Build *build, CubeMut *state, const NodeContainer *container)
 {
   switch (container->status->state)
     {
-    case CUBE_CONTAINER_RUNNING:
-      set_time (cube_mut_set_object (state, "running"), "startedAt", container->status->started_ns);
-      break;
-    case CUBE_CONTAINER_EXITED:
-      set_terminated (build, state, container);
-      break;
-    case CUBE_CONTAINER_CREATED:
-      cube_mut_set_object (state, "waiting");
-      break;
-    default:
-      set_lost (state, "The container could not be located when the pod was terminated");
+    case CUBE_CONTAINER_RUNNING: set_time (cube_mut_set_object (state, "running"), "startedAt", container->status->started_ns); break;
+    case CUBE_CONTAINER_EXITED: set_terminated (build, state, container); break;
+    case CUBE_CONTAINER_CREATED: cube_mut_set_object (state, "waiting"); break;
+    default: set_lost (state, "The container could not be located when the pod was terminated");
     }
 }
 
@@ -113,7 +106,9 @@ find_named (CubeView list, const char *name)
 static const char *
 list_name (CubeContainerKind kind)
 {
-  return kind == CUBE_CONTAINER_INIT ? "initContainerStatuses" : kind == CUBE_CONTAINER_EPHEMERAL ? "ephemeralContainerStatuses" : "containerStatuses";
+  return kind == CUBE_CONTAINER_INIT        ? "initContainerStatuses"
+         : kind == CUBE_CONTAINER_EPHEMERAL ? "ephemeralContainerStatuses"
+                                            : "containerStatuses";
 }
 
 /* Nothing of that name runs or lies about: what it was before, or that it is to come. */
@@ -196,10 +191,14 @@ set_readiness (Build *build, CubeMut *entry, CubeView container, CubeContainerKi
 {
   const NodeStatusInput *input = build->input;
   gboolean is_plain_init = kind == CUBE_CONTAINER_INIT && !node_is_sidecar (container, kind);
-  gboolean is_running = current != NULL && current->status->state == CUBE_CONTAINER_RUNNING && cube_mut_get (entry, "state", "running") != NULL;
+  gboolean is_running =
+      current != NULL && current->status->state == CUBE_CONTAINER_RUNNING && cube_mut_get (entry, "state", "running") != NULL;
   const char *uid = input->worker != NULL ? input->worker->uid : "";
-  gboolean is_started = is_running && kind != CUBE_CONTAINER_EPHEMERAL && (is_plain_init || input->worker == NULL || node_prober_is_started (input->agent->prober, uid, container, current));
-  gboolean is_ready = is_started && !is_plain_init && (input->worker == NULL || node_prober_is_ready (input->agent->prober, uid, container, current));
+  gboolean is_started =
+      is_running && kind != CUBE_CONTAINER_EPHEMERAL
+      && (is_plain_init || input->worker == NULL || node_prober_is_started (input->agent->prober, uid, container, current));
+  gboolean is_ready =
+      is_started && !is_plain_init && (input->worker == NULL || node_prober_is_ready (input->agent->prober, uid, container, current));
   CubeMut *exit_code = cube_mut_get (entry, "state", "terminated", "exitCode");
   if (is_plain_init)
     {
@@ -215,7 +214,8 @@ build_entry (Build *build, CubeView container, CubeContainerKind kind)
 {
   const char *name = cube_view_string_or (cube_view_member (container, "name"), "");
   CubeView old = find_named (cube_view_member (build->input->old, list_name (kind)), name);
-  const NodeContainer *current = node_snapshot_find (build->input->snapshot, name, 0), *before = node_snapshot_find (build->input->snapshot, name, 1);
+  const NodeContainer *current = node_snapshot_find (build->input->snapshot, name, 0),
+                      *before = node_snapshot_find (build->input->snapshot, name, 1);
   CubeMut *entry = cube_mut_new_object (build->builder);
   cube_mut_set_string (entry, "name", name);
   CubeMut *state = cube_mut_set_object (entry, "state"), *last = cube_mut_set_object (entry, "lastState");
@@ -270,7 +270,8 @@ count_regular (Build *build, CubeView container, CubeMut *entry)
       build->n_stopped++;
       build->has_started = TRUE;
       build->n_succeeded += is_success;
-      build->n_stopped_for_good += current == NULL || !node_should_restart (build->input->pod, container, CUBE_CONTAINER_REGULAR, current, FALSE);
+      build->n_stopped_for_good +=
+          current == NULL || !node_should_restart (build->input->pod, container, CUBE_CONTAINER_REGULAR, current, FALSE);
     }
   else if (before != NULL)
     {
@@ -340,7 +341,8 @@ add_condition (Build *build, CubeMut *conditions, const char *type, gboolean is_
   char now[32];
   const char *status = is_true ? "True" : "False";
   CubeView before = cube_condition_find (build->input->old, type);
-  const char *since = g_strcmp0 (cube_view_get_string (before, "status"), status) == 0 ? cube_view_get_string (before, "lastTransitionTime") : NULL;
+  const char *since =
+      g_strcmp0 (cube_view_get_string (before, "status"), status) == 0 ? cube_view_get_string (before, "lastTransitionTime") : NULL;
   cube_time_format (cube_context_now_us (build->input->agent->context), now);
   CubeMut *entry = cube_mut_append_object (conditions);
   cube_mut_set_string (entry, "type", type);
@@ -411,9 +413,11 @@ check_gates (Build *build, GString *message)
       const char *type = cube_view_string_or (cube_view_member (gate, "conditionType"), "");
       const char *status = cube_view_get_string (cube_condition_find (pod_status, type), "status");
       if (status == NULL)
-        g_string_append_printf (message, "%scorresponding condition of pod readiness gate \"%s\" does not exist.", message->len > 0 ? ", " : "", type);
+        g_string_append_printf (message, "%scorresponding condition of pod readiness gate \"%s\" does not exist.",
+                                message->len > 0 ? ", " : "", type);
       else if (!g_str_equal (status, "True"))
-        g_string_append_printf (message, "%sthe status of pod readiness gate \"%s\" is not \"True\", but %s", message->len > 0 ? ", " : "", type, status);
+        g_string_append_printf (message, "%sthe status of pod readiness gate \"%s\" is not \"True\", but %s", message->len > 0 ? ", " : "",
+                                type, status);
     }
 }
 

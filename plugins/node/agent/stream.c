@@ -88,39 +88,48 @@ static const char *
 log_id (CubeView pod, const char *name, gboolean previous, GError **error)
 {
   CubeView status = find_status (pod, name);
-  const char *pod_name = cube_view_get_string (pod, "metadata", "name"), *last = plain_id (cube_view_get_string (status, "lastState", "terminated", "containerID"));
-  const char *reason = cube_view_get_string (status, "state", "waiting", "reason"), *own = plain_id (cube_view_get_string (status, "containerID"));
+  const char *pod_name = cube_view_get_string (pod, "metadata", "name"),
+             *last = plain_id (cube_view_get_string (status, "lastState", "terminated", "containerID"));
+  const char *reason = cube_view_get_string (status, "state", "waiting", "reason"),
+             *own = plain_id (cube_view_get_string (status, "containerID"));
   if (!cube_view_exists (status))
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "container \"%s\" in pod \"%s\" is not available", name, pod_name);
   else if (previous)
     {
       if (last != NULL)
         return last;
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "previous terminated container \"%s\" in pod \"%s\" not found", name, pod_name);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "previous terminated container \"%s\" in pod \"%s\" not found", name,
+                   pod_name);
     }
-  else if (own != NULL && (reason == NULL || last == NULL) && (cube_view_exists (cube_view_get (status, "state", "running")) || cube_view_exists (cube_view_get (status, "state", "terminated"))))
+  else if (own != NULL && (reason == NULL || last == NULL)
+           && (cube_view_exists (cube_view_get (status, "state", "running"))
+               || cube_view_exists (cube_view_get (status, "state", "terminated"))))
     return own;
   else if (last != NULL)
     return last;
   else if (cube_view_exists (cube_view_get (status, "state", "terminated")))
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "container \"%s\" in pod \"%s\" is terminated", name, pod_name);
   else if (reason == NULL)
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "container \"%s\" in pod \"%s\" is waiting to start - no logs yet", name, pod_name);
+    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "container \"%s\" in pod \"%s\" is waiting to start - no logs yet", name,
+                 pod_name);
   else
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "container \"%s\" in pod \"%s\" is waiting to start: %s", name, pod_name,
-                 g_str_equal (reason, "ErrImagePull") ? "image can't be pulled" : g_str_equal (reason, "ImagePullBackOff") ? "trying and failing to pull image" : reason);
+                 g_str_equal (reason, "ErrImagePull")       ? "image can't be pulled"
+                 : g_str_equal (reason, "ImagePullBackOff") ? "trying and failing to pull image"
+                                                            : reason);
   return NULL;
 }
 
 static gboolean
-open_logs (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const CubeLogOptions *options, const CubeStreamSinkOps *sink_ops, gpointer sink,
-                  CubeStream *ret_stream, GError **error)
+open_logs (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const CubeLogOptions *options,
+           const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
 {
   NodeAgent *agent = state;
   g_autoptr (CubeValue) value = get_pod (agent, ns, pod, uid, error);
   if (value == NULL)
     return FALSE;
-  const char *name = choose_container (cube_value_root (value), container), *id = log_id (cube_value_root (value), name, options->previous, error);
+  const char *name = choose_container (cube_value_root (value), container),
+             *id = log_id (cube_value_root (value), name, options->previous, error);
   if (id == NULL)
     return FALSE;
   const char *pod_uid = cube_view_string (cube_value_get (value, "metadata", "uid"));
@@ -135,7 +144,8 @@ open_logs (gpointer state, const char *ns, const char *pod, const char *uid, con
     return FALSE;
   Watched *watched = g_new0 (Watched, 1);
   *watched = (Watched){ agent, g_strdup (pod_uid), g_strdup (id) };
-  return node_logs_open (agent, found->status->log_path, options, is_watched_running, watched, watched_free, sink_ops, sink, ret_stream, error);
+  return node_logs_open (agent, found->status->log_path, options, is_watched_running, watched, watched_free, sink_ops, sink, ret_stream,
+                         error);
 }
 
 /* The id of a running container. (transfer full) */
@@ -146,7 +156,8 @@ running_id (NodeAgent *agent, const char *ns, const char *pod, const char *uid, 
   if (value == NULL)
     return NULL;
   const char *name = choose_container (cube_value_root (value), container);
-  g_autoptr (NodeSnapshot) snapshot = node_observed_snapshot (agent->observed, cube_view_string (cube_value_get (value, "metadata", "uid")));
+  g_autoptr (NodeSnapshot) snapshot =
+      node_observed_snapshot (agent->observed, cube_view_string (cube_value_get (value, "metadata", "uid")));
   NodeContainer *found = node_snapshot_find (snapshot, name, 0);
   if (found != NULL && found->status->state == CUBE_CONTAINER_RUNNING)
     return g_strdup (found->status->id);
@@ -155,8 +166,9 @@ running_id (NodeAgent *agent, const char *ns, const char *pod, const char *uid, 
 }
 
 static gboolean
-open_exec (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const char *const *command, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty,
-             const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
+open_exec (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const char *const *command,
+           gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty, const CubeStreamSinkOps *sink_ops, gpointer sink,
+           CubeStream *ret_stream, GError **error)
 {
   NodeAgent *agent = state;
   g_auto (NodeRuntime) runtime = { 0 };
@@ -166,25 +178,28 @@ open_exec (gpointer state, const char *ns, const char *pod, const char *uid, con
 }
 
 static gboolean
-open_attach (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty,
-               const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
+open_attach (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, gboolean has_stdin,
+             gboolean has_stdout, gboolean has_stderr, gboolean tty, const CubeStreamSinkOps *sink_ops, gpointer sink,
+             CubeStream *ret_stream, GError **error)
 {
   NodeAgent *agent = state;
   g_auto (NodeRuntime) runtime = { 0 };
   g_autofree char *id = running_id (agent, ns, pod, uid, container, error);
-  return id != NULL && node_runtime_open (agent, &runtime, error) && runtime.ops->attach (runtime.state, id, has_stdin, has_stdout, has_stderr, tty, sink_ops, sink, ret_stream, error);
+  return id != NULL && node_runtime_open (agent, &runtime, error)
+         && runtime.ops->attach (runtime.state, id, has_stdin, has_stdout, has_stderr, tty, sink_ops, sink, ret_stream, error);
 }
 
 static gboolean
-open_port_forward (gpointer state, const char *ns, const char *pod, const char *uid, const guint16 *ports, guint n_ports, const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream,
-                     GError **error)
+open_port_forward (gpointer state, const char *ns, const char *pod, const char *uid, const guint16 *ports, guint n_ports,
+                   const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
 {
   NodeAgent *agent = state;
   g_auto (NodeRuntime) runtime = { 0 };
   g_autoptr (CubeValue) value = get_pod (agent, ns, pod, uid, error);
   if (value == NULL || !node_runtime_open (agent, &runtime, error))
     return FALSE;
-  g_autoptr (NodeSnapshot) snapshot = node_observed_snapshot (agent->observed, cube_view_string (cube_value_get (value, "metadata", "uid")));
+  g_autoptr (NodeSnapshot) snapshot =
+      node_observed_snapshot (agent->observed, cube_view_string (cube_value_get (value, "metadata", "uid")));
   NodeSandbox *sandbox = node_snapshot_sandbox (snapshot);
   if (sandbox == NULL || !sandbox->status->is_ready)
     {
@@ -262,8 +277,8 @@ make_summary (NodeAgent *agent, GError **error)
 /* ---- the door ---- */
 
 static gboolean
-stream_logs (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const CubeLogOptions *options, const CubeStreamSinkOps *sink_ops, gpointer sink,
-             CubeStream *ret_stream, GError **error)
+stream_logs (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const CubeLogOptions *options,
+             const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
 {
   if (!node_agent_enter (state, error))
     return FALSE;
@@ -273,19 +288,22 @@ stream_logs (gpointer state, const char *ns, const char *pod, const char *uid, c
 }
 
 static gboolean
-stream_exec (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const char *const *command, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty,
-             const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
+stream_exec (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const char *const *command,
+             gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty, const CubeStreamSinkOps *sink_ops, gpointer sink,
+             CubeStream *ret_stream, GError **error)
 {
   if (!node_agent_enter (state, error))
     return FALSE;
-  gboolean ok = open_exec (state, ns, pod, uid, container, command, has_stdin, has_stdout, has_stderr, tty, sink_ops, sink, ret_stream, error);
+  gboolean ok =
+      open_exec (state, ns, pod, uid, container, command, has_stdin, has_stdout, has_stderr, tty, sink_ops, sink, ret_stream, error);
   node_agent_leave (state);
   return ok;
 }
 
 static gboolean
-stream_attach (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty,
-               const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
+stream_attach (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, gboolean has_stdin,
+               gboolean has_stdout, gboolean has_stderr, gboolean tty, const CubeStreamSinkOps *sink_ops, gpointer sink,
+               CubeStream *ret_stream, GError **error)
 {
   if (!node_agent_enter (state, error))
     return FALSE;
@@ -295,8 +313,8 @@ stream_attach (gpointer state, const char *ns, const char *pod, const char *uid,
 }
 
 static gboolean
-stream_port_forward (gpointer state, const char *ns, const char *pod, const char *uid, const guint16 *ports, guint n_ports, const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream,
-                     GError **error)
+stream_port_forward (gpointer state, const char *ns, const char *pod, const char *uid, const guint16 *ports, guint n_ports,
+                     const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
 {
   if (!node_agent_enter (state, error))
     return FALSE;
@@ -315,5 +333,9 @@ stats_summary (gpointer state, GError **error)
   return summary;
 }
 
-const CubeNodeAgentOps node_agent_ops = { .ops_size = sizeof node_agent_ops, .logs = stream_logs, .exec = stream_exec, .attach = stream_attach, .port_forward = stream_port_forward,
+const CubeNodeAgentOps node_agent_ops = { .ops_size = sizeof node_agent_ops,
+                                          .logs = stream_logs,
+                                          .exec = stream_exec,
+                                          .attach = stream_attach,
+                                          .port_forward = stream_port_forward,
                                           .stats_summary = stats_summary };

@@ -90,9 +90,18 @@ kill_container (NodeJob *job, CubeView container, CubeContainerKind kind, NodeCo
   g_autoptr (GError) error = NULL;
   gint64 grace = cube_view_get_int (job->spec, 30, "terminationGracePeriodSeconds");
   if (probe != NULL)
-    grace = cube_view_get_int (container, grace, g_str_equal (probe, "liveness") ? "livenessProbe" : "startupProbe", "terminationGracePeriodSeconds");
-  NodeKillRequest kill = { .agent = job->agent, .object = job->object, .pod = cube_value_root (job->value), .container = container, .kind = kind, .target = target, .ips = job->ips, .grace_seconds = grace,
-                           .message = message, .cancellable = job->cancellable };
+    grace = cube_view_get_int (container, grace, g_str_equal (probe, "liveness") ? "livenessProbe" : "startupProbe",
+                               "terminationGracePeriodSeconds");
+  NodeKillRequest kill = { .agent = job->agent,
+                           .object = job->object,
+                           .pod = cube_value_root (job->value),
+                           .container = container,
+                           .kind = kind,
+                           .target = target,
+                           .ips = job->ips,
+                           .grace_seconds = grace,
+                           .message = message,
+                           .cancellable = job->cancellable };
   if (node_container_kill (&kill, &job->runtime, &error))
     return TRUE;
   if (!is_cancelled (job))
@@ -111,7 +120,8 @@ kill_if_unfit (NodeJob *job, CubeView container, CubeContainerKind kind, NodeCon
   g_autofree char *message = NULL;
   const char *word = kind == CUBE_CONTAINER_INIT ? "Init container" : "Container";
   gboolean is_changed = kind != CUBE_CONTAINER_EPHEMERAL && hash != NULL && !g_str_equal (hash, wanted);
-  gboolean will_restart = is_changed || node_is_sidecar (container, kind) || !g_str_equal (restart_policy (cube_value_root (job->value)), "Never");
+  gboolean will_restart =
+      is_changed || node_is_sidecar (container, kind) || !g_str_equal (restart_policy (cube_value_root (job->value)), "Never");
   const char *suffix = will_restart && kind == CUBE_CONTAINER_REGULAR ? ", will be restarted" : "";
   if (is_changed)
     message = g_strdup_printf ("%s %s definition changed%s", word, name, suffix);
@@ -143,7 +153,8 @@ static gboolean
 is_usable (NodeJob *job, const NodeSandbox *sandbox)
 {
   gboolean wants_host = cube_view_get_bool (job->spec, FALSE, "hostNetwork");
-  return sandbox->status->is_ready && (sandbox->status->network == CUBE_NAMESPACE_NODE) == wants_host && (wants_host || (sandbox->status->ips != NULL && sandbox->status->ips[0] != NULL));
+  return sandbox->status->is_ready && (sandbox->status->network == CUBE_NAMESPACE_NODE) == wants_host
+         && (wants_host || (sandbox->status->ips != NULL && sandbox->status->ips[0] != NULL));
 }
 
 /* Is there anything a new sandbox would be for? */
@@ -174,7 +185,8 @@ stop_old_sandbox (NodeJob *job, const NodeSandbox *sandbox)
   for (guint i = 0; i < job->snapshot->containers->len; i++)
     {
       NodeContainer *container = job->snapshot->containers->pdata[i];
-      if (container->status->state == CUBE_CONTAINER_RUNNING && !kill_container (job, cube_view_none (), CUBE_CONTAINER_REGULAR, container, NULL, NULL))
+      if (container->status->state == CUBE_CONTAINER_RUNNING
+          && !kill_container (job, cube_view_none (), CUBE_CONTAINER_REGULAR, container, NULL, NULL))
         return FALSE;
     }
   if (job->runtime.ops->stop_sandbox (job->runtime.state, sandbox->status->id, &error))
@@ -289,7 +301,8 @@ static gboolean
 sync_sidecar (NodeJob *job, CubeView container, NodeContainer *last)
 {
   const char *name = cube_view_get_string (container, "name");
-  if (is_in_sandbox (job, last) && last->status->state == CUBE_CONTAINER_RUNNING && !kill_if_unfit (job, container, CUBE_CONTAINER_INIT, last))
+  if (is_in_sandbox (job, last) && last->status->state == CUBE_CONTAINER_RUNNING
+      && !kill_if_unfit (job, container, CUBE_CONTAINER_INIT, last))
     return !cube_view_exists (cube_view_member (container, "startupProbe")) || g_hash_table_contains (job->started, name);
   node_job_reload (job);
   return start (job, container, CUBE_CONTAINER_INIT) && !cube_view_exists (cube_view_member (container, "startupProbe"));
@@ -308,7 +321,8 @@ sync_init (NodeJob *job, CubeView container, NodeContainer *last)
     return FALSE;
   if (last->status->state == CUBE_CONTAINER_EXITED && last->status->exit_code == 0)
     return TRUE;
-  if (last->status->state == CUBE_CONTAINER_EXITED && !node_should_restart (cube_value_root (job->value), container, CUBE_CONTAINER_INIT, last, FALSE))
+  if (last->status->state == CUBE_CONTAINER_EXITED
+      && !node_should_restart (cube_value_root (job->value), container, CUBE_CONTAINER_INIT, last, FALSE))
     {
       job->is_hopeless = TRUE;
       return FALSE;
@@ -344,7 +358,8 @@ regulars_remain (NodeJob *job)
   for (cube_containers_init (&it, job->spec, CUBE_CONTAINER_REGULAR); cube_containers_next (&it, &container, NULL, NULL);)
     {
       const NodeContainer *last = node_snapshot_find (job->snapshot, cube_view_get_string (container, "name"), 0);
-      if (last == NULL || last->status->state != CUBE_CONTAINER_EXITED || node_should_restart (cube_value_root (job->value), container, CUBE_CONTAINER_REGULAR, last, FALSE))
+      if (last == NULL || last->status->state != CUBE_CONTAINER_EXITED
+          || node_should_restart (cube_value_root (job->value), container, CUBE_CONTAINER_REGULAR, last, FALSE))
         return TRUE;
     }
   return FALSE;
@@ -375,7 +390,8 @@ sync_containers (NodeJob *job)
       start (job, container, CUBE_CONTAINER_EPHEMERAL);
   if (!regulars_remain (job) || !sync_init_containers (job))
     return;
-  for (cube_containers_init (&it, job->spec, CUBE_CONTAINER_REGULAR); cube_containers_next (&it, &container, NULL, NULL) && !is_cancelled (job);)
+  for (cube_containers_init (&it, job->spec, CUBE_CONTAINER_REGULAR);
+       cube_containers_next (&it, &container, NULL, NULL) && !is_cancelled (job);)
     sync_regular (job, container);
 }
 
@@ -403,7 +419,8 @@ node_job_sync (NodeJob *job)
     }
   if (!job->is_network_ready && !cube_view_get_bool (job->spec, FALSE, "hostNetwork") && node_snapshot_sandbox (job->snapshot) == NULL)
     {
-      node_pod_event (job->pod, NULL, "Warning", "NetworkNotReady", "network is not ready: container runtime network not ready: NetworkReady=false");
+      node_pod_event (job->pod, NULL, "Warning", "NetworkNotReady",
+                      "network is not ready: container runtime network not ready: NetworkReady=false");
       again_after (job, G_USEC_PER_SEC);
       return;
     }

@@ -65,7 +65,13 @@ set_up_one (NodeJob *job, CubeView volume, char **ret_path, GError **error)
   g_autofree char *pod_dir = node_files_pod_dir (job->agent, job->pod->uid);
   g_autofree char *kind = kind_dir (id);
   g_autofree char *dir = g_build_filename (pod_dir, "volumes", kind, name, NULL);
-  CubeVolumeRequest request = { .context = impl->context, .client = job->agent->client, .pod = job->object, .pod_view = cube_value_root (job->value), .volume_name = name, .source = source, .dir = dir,
+  CubeVolumeRequest request = { .context = impl->context,
+                                .client = job->agent->client,
+                                .pod = job->object,
+                                .pod_view = cube_value_root (job->value),
+                                .volume_name = name,
+                                .source = source,
+                                .dir = dir,
                                 .fs_group = cube_view_int (fs_group, -1) };
   gboolean ok = ops->set_up (impl->state, &request, ret_path, error);
   cube_impl_unref (impl);
@@ -122,7 +128,14 @@ tear_down_kind (NodeAgent *agent, const CubeImpl *impl, const char *volumes_dir,
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
     {
       g_autofree char *volume_dir = g_build_filename (path, name, NULL);
-      CubeVolumeRequest request = { .context = impl->context, .client = agent->client, .pod = object, .pod_view = pod, .volume_name = name, .source = cube_view_none (), .dir = volume_dir, .fs_group = -1 };
+      CubeVolumeRequest request = { .context = impl->context,
+                                    .client = agent->client,
+                                    .pod = object,
+                                    .pod_view = pod,
+                                    .volume_name = name,
+                                    .source = cube_view_none (),
+                                    .dir = volume_dir,
+                                    .fs_group = -1 };
       if (!ops->tear_down (impl->state, &request, error))
         {
           g_prefix_error (error, "volume %s: ", name);
@@ -157,7 +170,8 @@ source_refers_to (CubeView source, const char *kind, const char *name)
   CubeView own = cube_view_member (source, kind), entry;
   const char *key = g_str_equal (kind, "secret") ? "secretName" : "name";
   CubeIter it;
-  if (cube_view_exists (own) && (g_strcmp0 (cube_view_get_string (own, key), name) == 0 || g_strcmp0 (cube_view_get_string (own, "name"), name) == 0))
+  if (cube_view_exists (own)
+      && (g_strcmp0 (cube_view_get_string (own, key), name) == 0 || g_strcmp0 (cube_view_get_string (own, "name"), name) == 0))
     return TRUE;
   for (cube_iter_init (&it, cube_view_get (source, "projected", "sources")); cube_iter_next (&it, NULL, &entry);)
     if (source_refers_to (entry, kind, name))
@@ -255,9 +269,11 @@ node_volumes_mount_sub_path (const char *volume_path, const char *sub_path, cons
   if (fd < 0)
     return NULL;
   g_autofree char *source = g_strdup_printf ("/proc/self/fd/%d", fd);
-  gboolean ok = fstat (fd, &st) == 0 && make_target (target, S_ISDIR (st.st_mode)) && mount (source, target, NULL, MS_BIND | MS_REC, NULL) == 0;
+  gboolean ok =
+      fstat (fd, &st) == 0 && make_target (target, S_ISDIR (st.st_mode)) && mount (source, target, NULL, MS_BIND | MS_REC, NULL) == 0;
   if (!ok)
-    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "subPath \"%s\": cannot be bound to %s: %s", sub_path, target, g_strerror (errno));
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "subPath \"%s\": cannot be bound to %s: %s", sub_path, target,
+                 g_strerror (errno));
   close (fd);
   return ok ? g_strdup (target) : NULL;
 }

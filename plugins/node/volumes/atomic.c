@@ -54,7 +54,8 @@ volumes_files_add (GPtrArray *files, const char *path, GBytes *bytes, guint mode
 {
   if (!is_path_ok (path))
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "invalid path %s: it must be relative, without \"..\", each part at most 255 bytes", path);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID,
+                   "invalid path %s: it must be relative, without \"..\", each part at most 255 bytes", path);
       g_bytes_unref (bytes);
       return FALSE;
     }

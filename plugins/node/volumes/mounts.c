@@ -28,7 +28,8 @@ volumes_is_mount (const char *path)
 gboolean
 volumes_mount_tmpfs (const char *path, guint mode, gint64 size_bytes, GError **error)
 {
-  g_autofree char *options = size_bytes > 0 ? g_strdup_printf ("mode=%04o,size=%" G_GINT64_FORMAT, mode, size_bytes) : g_strdup_printf ("mode=%04o", mode);
+  g_autofree char *options =
+      size_bytes > 0 ? g_strdup_printf ("mode=%04o,size=%" G_GINT64_FORMAT, mode, size_bytes) : g_strdup_printf ("mode=%04o", mode);
   if (volumes_is_mount (path))
     return TRUE;
   if (mount ("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options) == 0)

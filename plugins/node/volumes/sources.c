@@ -64,14 +64,16 @@ add_items (CubeView object, gboolean is_secret, CubeView items, gboolean is_opti
   CubeView item;
   for (cube_iter_init (&it, items); cube_iter_next (&it, NULL, &item);)
     {
-      const char *key = cube_view_string_or (cube_view_member (item, "key"), ""), *path = cube_view_string_or (cube_view_member (item, "path"), "");
+      const char *key = cube_view_string_or (cube_view_member (item, "key"), ""),
+                 *path = cube_view_string_or (cube_view_member (item, "path"), "");
       gboolean is_base64;
       const char *text = find_key (object, is_secret, key, &is_base64);
       if (text == NULL)
         {
           if (is_optional)
             continue;
-          g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND, is_secret ? "references non-existent secret key: %s" : "configmap references non-existent config key: %s", key);
+          g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND,
+                       is_secret ? "references non-existent secret key: %s" : "configmap references non-existent config key: %s", key);
           return FALSE;
         }
       if (!volumes_files_add (files, path, decode (text, is_base64), (guint) cube_view_get_int (item, mode, "mode") & 07777, error))
@@ -81,13 +83,15 @@ add_items (CubeView object, gboolean is_secret, CubeView items, gboolean is_opti
 }
 
 static gboolean
-add_object (const CubeVolumeRequest *request, gboolean is_secret, CubeView source, const char *name, guint mode, GPtrArray *files, GError **error)
+add_object (const CubeVolumeRequest *request, gboolean is_secret, CubeView source, const char *name, guint mode, GPtrArray *files,
+            GError **error)
 {
   gboolean is_optional = cube_view_get_bool (source, FALSE, "optional");
   CubeView items = cube_view_member (source, "items");
   g_autoptr (GError) problem = NULL;
   const CubeResource *resource = cube_schema_resource (cube_client_schema (request->client), "v1", is_secret ? "secrets" : "configmaps");
-  g_autoptr (CubeObject) object = cube_client_get (request->client, resource, cube_object_namespace (request->pod), name != NULL ? name : "", &problem);
+  g_autoptr (CubeObject) object =
+      cube_client_get (request->client, resource, cube_object_namespace (request->pod), name != NULL ? name : "", &problem);
   if (object == NULL)
     {
       if (!g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
@@ -95,14 +99,16 @@ add_object (const CubeVolumeRequest *request, gboolean is_secret, CubeView sourc
       else if (is_optional)
         return TRUE;
       else
-        g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "%s \"%s\" not found", is_secret ? "secret" : "configmap", name != NULL ? name : "");
+        g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "%s \"%s\" not found", is_secret ? "secret" : "configmap",
+                     name != NULL ? name : "");
       return FALSE;
     }
   g_autoptr (CubeValue) value = cube_object_value (object);
   CubeView root = cube_value_root (value);
   if (cube_view_length (items) > 0)
     return add_items (root, is_secret, items, is_optional, mode, files, error);
-  return add_everything (cube_view_member (root, "data"), is_secret, mode, files, error) && (is_secret || add_everything (cube_view_member (root, "binaryData"), TRUE, mode, files, error));
+  return add_everything (cube_view_member (root, "data"), is_secret, mode, files, error)
+         && (is_secret || add_everything (cube_view_member (root, "binaryData"), TRUE, mode, files, error));
 }
 
 gboolean
@@ -140,7 +146,8 @@ find_container (CubeView pod, const char *name)
 }
 
 static gboolean
-add_downward_items (const CubeVolumeRequest *request, CubeView items, const CubeDownwardNode *node, guint mode, GPtrArray *files, GError **error)
+add_downward_items (const CubeVolumeRequest *request, CubeView items, const CubeDownwardNode *node, guint mode, GPtrArray *files,
+                    GError **error)
 {
   CubeIter it;
   CubeView item;
@@ -149,12 +156,14 @@ add_downward_items (const CubeVolumeRequest *request, CubeView items, const Cube
       CubeView resource = cube_view_member (item, "resourceFieldRef");
       char *text;
       if (cube_view_exists (resource))
-        text = cube_downward_resource (request->pod_view, find_container (request->pod_view, cube_view_get_string (resource, "containerName")), cube_view_get_string (resource, "resource"),
-                                       cube_view_get_string (resource, "divisor"), node, error);
+        text =
+            cube_downward_resource (request->pod_view, find_container (request->pod_view, cube_view_get_string (resource, "containerName")),
+                                    cube_view_get_string (resource, "resource"), cube_view_get_string (resource, "divisor"), node, error);
       else
         text = cube_downward_field (request->pod_view, cube_view_get_string (item, "fieldRef", "fieldPath"), node, NULL, error);
-      if (text == NULL || !volumes_files_add (files, cube_view_string_or (cube_view_member (item, "path"), ""), g_bytes_new_take (text, strlen (text)),
-                                              (guint) cube_view_get_int (item, mode, "mode") & 07777, error))
+      if (text == NULL
+          || !volumes_files_add (files, cube_view_string_or (cube_view_member (item, "path"), ""), g_bytes_new_take (text, strlen (text)),
+                                 (guint) cube_view_get_int (item, mode, "mode") & 07777, error))
         return FALSE;
     }
   return TRUE;
@@ -168,7 +177,8 @@ volumes_add_downward (Volumes *volumes, const CubeVolumeRequest *request, CubeVi
   g_autoptr (CubeObject) object = node_name != NULL ? cube_client_get (request->client, nodes, NULL, node_name, NULL) : NULL;
   g_autoptr (CubeValue) value = object != NULL ? cube_object_value (object) : NULL;
   CubeView root = value != NULL ? cube_value_root (value) : cube_view_none ();
-  CubeDownwardNode node = { node_name, "", allocatable (root, "cpu", TRUE), allocatable (root, "memory", FALSE), allocatable (root, "ephemeral-storage", FALSE) };
+  CubeDownwardNode node = { node_name, "", allocatable (root, "cpu", TRUE), allocatable (root, "memory", FALSE),
+                            allocatable (root, "ephemeral-storage", FALSE) };
   return add_downward_items (request, cube_view_member (source, "items"), &node, mode, files, error);
 }
 
@@ -221,7 +231,8 @@ fetch_token (Volumes *volumes, const CubeVolumeRequest *request, const char *aud
   if (cube_time_parse (cube_view_string_or (cube_value_get (answer->value, "status", "expirationTimestamp"), ""), &expires))
     life_us = expires - now;
   token->text = g_strdup (text);
-  token->renew_us = now + MIN (life_us * 8 / 10, TOKEN_LONGEST_US) - (gint64) (cube_context_random (volumes->context) % (10 * G_USEC_PER_SEC));
+  token->renew_us =
+      now + MIN (life_us * 8 / 10, TOKEN_LONGEST_US) - (gint64) (cube_context_random (volumes->context) % (10 * G_USEC_PER_SEC));
   return token;
 }
 
@@ -230,7 +241,8 @@ volumes_add_token (Volumes *volumes, const CubeVolumeRequest *request, CubeView 
 {
   const char *audience = cube_view_string_or (cube_view_member (source, "audience"), "");
   gint64 seconds = cube_view_get_int (source, TOKEN_DEFAULT_SECONDS, "expirationSeconds"), now = cube_context_now_us (volumes->context);
-  g_autofree char *key = g_strdup_printf ("%s/%s/%" G_GINT64_FORMAT "/%s", cube_object_uid (request->pod), request->volume_name, seconds, audience);
+  g_autofree char *key =
+      g_strdup_printf ("%s/%s/%" G_GINT64_FORMAT "/%s", cube_object_uid (request->pod), request->volume_name, seconds, audience);
   g_autofree char *text = NULL;
   g_mutex_lock (&volumes->lock);
   Token *known = g_hash_table_lookup (volumes->tokens, key);
@@ -248,7 +260,8 @@ volumes_add_token (Volumes *volumes, const CubeVolumeRequest *request, CubeView 
       g_mutex_unlock (&volumes->lock);
     }
   gsize length = strlen (text);
-  return volumes_files_add (files, cube_view_string_or (cube_view_member (source, "path"), "token"), g_bytes_new_take (g_steal_pointer (&text), length), request->fs_group >= 0 ? 0600 : mode, error);
+  return volumes_files_add (files, cube_view_string_or (cube_view_member (source, "path"), "token"),
+                            g_bytes_new_take (g_steal_pointer (&text), length), request->fs_group >= 0 ? 0600 : mode, error);
 }
 
 void

@@ -24,7 +24,8 @@ static gint64
 memory_limit (const CubeVolumeRequest *request)
 {
   CubeQuantity limit;
-  gint64 bytes = (gint64) sysconf (_SC_PHYS_PAGES) * sysconf (_SC_PAGESIZE), pod = cube_pod_limit (cube_view_member (request->pod_view, "spec"), "memory");
+  gint64 bytes = (gint64) sysconf (_SC_PHYS_PAGES) * sysconf (_SC_PAGESIZE),
+         pod = cube_pod_limit (cube_view_member (request->pod_view, "spec"), "memory");
   if (pod > 0)
     bytes = MIN (bytes, pod);
   if (cube_quantity_from_view (cube_view_member (request->source, "sizeLimit"), &limit) && cube_quantity_value (&limit) > 0)
@@ -37,7 +38,8 @@ empty_dir_set_up (gpointer state, const CubeVolumeRequest *request, char **ret_h
 {
   gboolean is_memory = g_strcmp0 (cube_view_get_string (request->source, "medium"), "Memory") == 0;
   gboolean is_new = !g_file_test (request->dir, G_FILE_TEST_IS_DIR) || (is_memory && !volumes_is_mount (request->dir));
-  if (!volumes_make_dir (request->dir, 0777, error) || (is_memory && !volumes_mount_tmpfs (request->dir, 0777, memory_limit (request), error)))
+  if (!volumes_make_dir (request->dir, 0777, error)
+      || (is_memory && !volumes_mount_tmpfs (request->dir, 0777, memory_limit (request), error)))
     return FALSE;
   if (is_new && g_chmod (request->dir, 0777) != 0)
     {
@@ -61,9 +63,15 @@ dir_tear_down (gpointer state, const CubeVolumeRequest *request, GError **error)
 static gboolean
 check_type (const char *path, const char *type, GError **error)
 {
-  static const struct { const char *type; mode_t mode; const char *words; } kinds[] = {
-    { "DirectoryOrCreate", S_IFDIR, "a directory" }, { "Directory", S_IFDIR, "a directory" }, { "FileOrCreate", S_IFREG, "a file" }, { "File", S_IFREG, "a file" },
-    { "Socket", S_IFSOCK, "a socket file" }, { "CharDevice", S_IFCHR, "a character device" }, { "BlockDevice", S_IFBLK, "a block device" },
+  static const struct {
+    const char *type;
+    mode_t mode;
+    const char *words;
+  } kinds[] = {
+    { "DirectoryOrCreate", S_IFDIR, "a directory" }, { "Directory", S_IFDIR, "a directory" },
+    { "FileOrCreate", S_IFREG, "a file" },           { "File", S_IFREG, "a file" },
+    { "Socket", S_IFSOCK, "a socket file" },         { "CharDevice", S_IFCHR, "a character device" },
+    { "BlockDevice", S_IFBLK, "a block device" },
   };
   struct stat st;
   for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
@@ -82,7 +90,8 @@ check_type (const char *path, const char *type, GError **error)
 static gboolean
 host_path_set_up (gpointer state, const CubeVolumeRequest *request, char **ret_host_path, GError **error)
 {
-  const char *path = cube_view_string_or (cube_view_member (request->source, "path"), ""), *type = cube_view_string_or (cube_view_member (request->source, "type"), "");
+  const char *path = cube_view_string_or (cube_view_member (request->source, "path"), ""),
+             *type = cube_view_string_or (cube_view_member (request->source, "type"), "");
   g_auto (GStrv) parts = g_strsplit (path, "/", -1);
   if (*path != '/' || g_strv_contains ((const char *const *) parts, ".."))
     {
@@ -127,7 +136,8 @@ static gboolean
 config_map_set_up (gpointer state, const CubeVolumeRequest *request, char **ret_host_path, GError **error)
 {
   g_autoptr (GPtrArray) files = volumes_files_new ();
-  return volumes_add_config_map (request, request->source, cube_view_get_string (request->source, "name"), default_mode (request->source), files, error)
+  return volumes_add_config_map (request, request->source, cube_view_get_string (request->source, "name"), default_mode (request->source),
+                                 files, error)
          && write_files (state, request, files, FALSE, ret_host_path, error);
 }
 
@@ -135,7 +145,8 @@ static gboolean
 secret_set_up (gpointer state, const CubeVolumeRequest *request, char **ret_host_path, GError **error)
 {
   g_autoptr (GPtrArray) files = volumes_files_new ();
-  return volumes_add_secret (request, request->source, cube_view_get_string (request->source, "secretName"), default_mode (request->source), files, error)
+  return volumes_add_secret (request, request->source, cube_view_get_string (request->source, "secretName"), default_mode (request->source),
+                             files, error)
          && write_files (state, request, files, TRUE, ret_host_path, error);
 }
 
@@ -143,7 +154,8 @@ static gboolean
 downward_set_up (gpointer state, const CubeVolumeRequest *request, char **ret_host_path, GError **error)
 {
   g_autoptr (GPtrArray) files = volumes_files_new ();
-  return volumes_add_downward (state, request, request->source, default_mode (request->source), files, error) && write_files (state, request, files, TRUE, ret_host_path, error);
+  return volumes_add_downward (state, request, request->source, default_mode (request->source), files, error)
+         && write_files (state, request, files, TRUE, ret_host_path, error);
 }
 
 static gboolean
@@ -233,5 +245,6 @@ volumes_unload (gpointer state)
   g_free (volumes);
 }
 
-CUBE_PLUGIN_DEFINE (.name = "node-volumes", .version = "0.1.0", .description = "emptyDir, hostPath, configMap, secret, downwardAPI and projected volumes", .license = "Apache-2.0", .impls = impls,
-                    .load = volumes_load, .unload = volumes_unload);
+CUBE_PLUGIN_DEFINE (.name = "node-volumes", .version = "0.1.0",
+                    .description = "emptyDir, hostPath, configMap, secret, downwardAPI and projected volumes", .license = "Apache-2.0",
+                    .impls = impls, .load = volumes_load, .unload = volumes_unload);

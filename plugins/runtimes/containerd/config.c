@@ -11,22 +11,22 @@
 
 /* Why each line: tools/containerd/README.md. */
 static const char template[] =
-  "version = 2\nroot = \"@ROOT@\"\nstate = \"@STATE@\"\noom_score = 0\n"
-  "required_plugins = [\"io.containerd.grpc.v1.cri\"]\n"
-  "disabled_plugins = [\"io.containerd.internal.v1.opt\", \"io.containerd.internal.v1.restart\", \"io.containerd.internal.v1.tracing\",\n"
-  "  \"io.containerd.monitor.v1.cgroups\", \"io.containerd.snapshotter.v1.aufs\", \"io.containerd.snapshotter.v1.btrfs\",\n"
-  "  \"io.containerd.snapshotter.v1.devmapper\", \"io.containerd.snapshotter.v1.native\", \"io.containerd.snapshotter.v1.zfs\",\n"
-  "  \"io.containerd.tracing.processor.v1.otlp\"]\n"
-  "[grpc]\n  address = \"@SOCKET@\"\n[ttrpc]\n  address = \"@SOCKET@.ttrpc\"\n[debug]\n  level = \"warn\"\n"
-  "[plugins.\"io.containerd.grpc.v1.cri\"]\n"
-  "  sandbox_image = \"@SANDBOX_IMAGE@\"\n  restrict_oom_score_adj = true\n  disable_cgroup = false\n  disable_tcp_service = true\n"
-  "  enable_unprivileged_icmp = true\n  enable_unprivileged_ports = true\n  max_container_log_line_size = 16384\n"
-  "  netns_mounts_under_state_dir = true\n  stream_server_address = \"127.0.0.1\"\n  stream_server_port = \"0\"\n"
-  "  tolerate_missing_hugetlb_controller = true\n"
-  "  [plugins.\"io.containerd.grpc.v1.cri\".cni]\n    bin_dir = \"@CNI_BIN@\"\n    conf_dir = \"@CNI_CONF@\"\n"
-  "  [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n    default_runtime_name = \"runc\"\n    snapshotter = \"overlayfs\"\n"
-  "    [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n      runtime_type = \"io.containerd.runc.v2\"\n"
-  "      [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n        Root = \"@STATE@/runc\"\n";
+    "version = 2\nroot = \"@ROOT@\"\nstate = \"@STATE@\"\noom_score = 0\n"
+    "required_plugins = [\"io.containerd.grpc.v1.cri\"]\n"
+    "disabled_plugins = [\"io.containerd.internal.v1.opt\", \"io.containerd.internal.v1.restart\", \"io.containerd.internal.v1.tracing\",\n"
+    "  \"io.containerd.monitor.v1.cgroups\", \"io.containerd.snapshotter.v1.aufs\", \"io.containerd.snapshotter.v1.btrfs\",\n"
+    "  \"io.containerd.snapshotter.v1.devmapper\", \"io.containerd.snapshotter.v1.native\", \"io.containerd.snapshotter.v1.zfs\",\n"
+    "  \"io.containerd.tracing.processor.v1.otlp\"]\n"
+    "[grpc]\n  address = \"@SOCKET@\"\n[ttrpc]\n  address = \"@SOCKET@.ttrpc\"\n[debug]\n  level = \"warn\"\n"
+    "[plugins.\"io.containerd.grpc.v1.cri\"]\n"
+    "  sandbox_image = \"@SANDBOX_IMAGE@\"\n  restrict_oom_score_adj = true\n  disable_cgroup = false\n  disable_tcp_service = true\n"
+    "  enable_unprivileged_icmp = true\n  enable_unprivileged_ports = true\n  max_container_log_line_size = 16384\n"
+    "  netns_mounts_under_state_dir = true\n  stream_server_address = \"127.0.0.1\"\n  stream_server_port = \"0\"\n"
+    "  tolerate_missing_hugetlb_controller = true\n"
+    "  [plugins.\"io.containerd.grpc.v1.cri\".cni]\n    bin_dir = \"@CNI_BIN@\"\n    conf_dir = \"@CNI_CONF@\"\n"
+    "  [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n    default_runtime_name = \"runc\"\n    snapshotter = \"overlayfs\"\n"
+    "    [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n      runtime_type = \"io.containerd.runc.v2\"\n"
+    "      [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n        Root = \"@STATE@/runc\"\n";
 
 void
 containerd_paths_init (ContainerdPaths *paths, const char *data_dir)
@@ -75,8 +75,9 @@ gboolean
 containerd_write_config (const ContainerdPaths *paths, const char *sandbox_image, const char *cni_bin_dir, GError **error)
 {
   const char *const pairs[][2] = {
-    { "@ROOT@", paths->root }, { "@STATE@", paths->state }, { "@SOCKET@", paths->socket }, { "@SANDBOX_IMAGE@", sandbox_image },
-    { "@CNI_BIN@", cni_bin_dir }, { "@CNI_CONF@", paths->cni_conf_dir },
+    { "@ROOT@", paths->root },     { "@STATE@", paths->state },
+    { "@SOCKET@", paths->socket }, { "@SANDBOX_IMAGE@", sandbox_image },
+    { "@CNI_BIN@", cni_bin_dir },  { "@CNI_CONF@", paths->cni_conf_dir },
   };
   GString *text = g_string_new (template);
   g_autofree char *owned = NULL;
@@ -84,7 +85,8 @@ containerd_write_config (const ContainerdPaths *paths, const char *sandbox_image
     {
       if (strpbrk (pairs[i][1], "\"\\\n") != NULL)
         {
-          g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "containerd: \"%s\" holds a quote, a backslash or a line end: choose another path", pairs[i][1]);
+          g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID,
+                       "containerd: \"%s\" holds a quote, a backslash or a line end: choose another path", pairs[i][1]);
           g_string_free (text, TRUE);
           return FALSE;
         }
@@ -92,6 +94,6 @@ containerd_write_config (const ContainerdPaths *paths, const char *sandbox_image
     }
   owned = g_string_free (text, FALSE);
   g_autofree char *socket_dir = g_path_get_dirname (paths->socket);
-  return make_dir (paths->root, error) && make_dir (paths->state, error) && make_dir (paths->cni_conf_dir, error) &&
-         make_dir (paths->cni_state_dir, error) && make_dir (socket_dir, error) && g_file_set_contents (paths->config, owned, -1, error);
+  return make_dir (paths->root, error) && make_dir (paths->state, error) && make_dir (paths->cni_conf_dir, error)
+         && make_dir (paths->cni_state_dir, error) && make_dir (socket_dir, error) && g_file_set_contents (paths->config, owned, -1, error);
 }

@@ -17,8 +17,8 @@ run_ctr (const ContainerdPaths *paths, const char *const *args, char **ret_outpu
   for (; *args != NULL; args++)
     g_ptr_array_add (argv, (gpointer) *args);
   g_ptr_array_add (argv, NULL);
-  if (!g_spawn_sync (NULL, (char **) argv->pdata, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL * (ret_output == NULL), NULL, NULL, ret_output, &problem,
-                     &status, error))
+  if (!g_spawn_sync (NULL, (char **) argv->pdata, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL * (ret_output == NULL), NULL, NULL,
+                     ret_output, &problem, &status, error))
     return FALSE;
   if (g_spawn_check_wait_status (status, NULL))
     return TRUE;

@@ -21,10 +21,10 @@
 
 typedef struct {
   CubeContext *context;
-  CubeLoop *loop;         /* main */
+  CubeLoop *loop; /* main */
   ContainerdPaths paths;
   gboolean is_used, is_answering, has_images;
-  char *problem;          /* of the images; lock */
+  char *problem; /* of the images; lock */
   GMutex lock;
   pid_t pid;
   int pid_fd;
@@ -64,7 +64,8 @@ died (gint fd, GIOCondition condition, gpointer data)
   self->pid_fd = -1;
   self->is_answering = FALSE;
   self->backoff_us = CLAMP (self->backoff_us * 2, 100 * 1000, RESTART_MAX_US);
-  g_warning ("containerd (pid %d) ended; starting it again in %.1f s, see %s", self->pid, (double) self->backoff_us / G_USEC_PER_SEC, self->paths.log);
+  g_warning ("containerd (pid %d) ended; starting it again in %.1f s, see %s", self->pid, (double) self->backoff_us / G_USEC_PER_SEC,
+             self->paths.log);
   cube_context_set_health (self->context, FALSE, "containerd ended and is being started again");
   cube_timer_cancel (self->timer);
   self->timer = cube_loop_after (self->loop, self->backoff_us, run_again, self, NULL);
@@ -114,8 +115,8 @@ spawn (State *self, GError **error)
   char *argv[] = { (char *) "containerd", (char *) "--config", self->paths.config, NULL };
   g_auto (GStrv) environment = g_environ_setenv (g_get_environ (), "GOGC", "50", FALSE);
   GPid pid = 0;
-  gboolean ok = g_spawn_async (NULL, argv, environment, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_DO_NOT_REAP_CHILD, detach,
-                               GINT_TO_POINTER (log_fd), &pid, error);
+  gboolean ok = g_spawn_async (NULL, argv, environment, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_DO_NOT_REAP_CHILD,
+                               detach, GINT_TO_POINTER (log_fd), &pid, error);
   close (log_fd);
   if (!ok)
     {
@@ -211,7 +212,8 @@ component_start (gpointer state, GError **error)
     return TRUE;
   if (geteuid () != 0)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "containerd needs root: permission denied (run as root, or with --runtime sim)");
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN,
+                   "containerd needs root: permission denied (run as root, or with --runtime sim)");
       return FALSE;
     }
   CubeView config = cube_context_config (self->context);
@@ -292,10 +294,18 @@ unload (gpointer state)
 }
 
 static const CubeComponentOps component = {
-  .ops_size = sizeof (CubeComponentOps), .role = "node", .order = 5, .start = component_start, .stop = component_stop, .is_ready = component_is_ready,
+  .ops_size = sizeof (CubeComponentOps),
+  .role = "node",
+  .order = 5,
+  .start = component_start,
+  .stop = component_stop,
+  .is_ready = component_is_ready,
 };
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_COMPONENT, CUBE_COMPONENT_VERSION, "containerd", component), { NULL, 0, 0, NULL, NULL } };
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_COMPONENT, CUBE_COMPONENT_VERSION, "containerd", component),
+                                           { NULL, 0, 0, NULL, NULL } };
 
-CUBE_PLUGIN_DEFINE (.name = "runtimes-containerd", .version = "1.0", .license = "Apache-2.0",
-                    .description = "starts and keeps a containerd of Cube's own", .impls = impls, .load = load, .unload = unload,
-                    .config_schema = "sandbox-image string cube.local/pause:1 the pod sandbox's image\ncni-bin-dir string /usr/lib/cni where the CNI plugins are");
+CUBE_PLUGIN_DEFINE (
+        .name = "runtimes-containerd", .version = "1.0", .license = "Apache-2.0",
+        .description = "starts and keeps a containerd of Cube's own", .impls = impls, .load = load, .unload = unload,
+        .config_schema =
+            "sandbox-image string cube.local/pause:1 the pod sandbox's image\ncni-bin-dir string /usr/lib/cni where the CNI plugins are");

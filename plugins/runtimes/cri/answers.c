@@ -201,8 +201,7 @@ cri_stats_from_container (const Cri__ContainerStats *message)
   const Cri__ContainerAttributes *attributes = message->attributes;
 
   stats->id = copy_text_or_empty (attributes != NULL ? attributes->id : NULL);
-  stats->labels = attributes != NULL ? cri_copy_pairs (attributes->labels, attributes->n_labels)
-                                     : cri_copy_pairs (NULL, 0);
+  stats->labels = attributes != NULL ? cri_copy_pairs (attributes->labels, attributes->n_labels) : cri_copy_pairs (NULL, 0);
   set_cpu_and_memory (stats, message->cpu, message->memory);
   if (message->writable_layer != NULL)
     {
@@ -219,8 +218,7 @@ cri_stats_from_sandbox (const Cri__PodSandboxStats *message)
   const Cri__PodSandboxAttributes *attributes = message->attributes;
 
   stats->id = copy_text_or_empty (attributes != NULL ? attributes->id : NULL);
-  stats->labels = attributes != NULL ? cri_copy_pairs (attributes->labels, attributes->n_labels)
-                                     : cri_copy_pairs (NULL, 0);
+  stats->labels = attributes != NULL ? cri_copy_pairs (attributes->labels, attributes->n_labels) : cri_copy_pairs (NULL, 0);
   if (message->linux_ == NULL)
     return stats;
   set_cpu_and_memory (stats, message->linux_->cpu, message->linux_->memory);

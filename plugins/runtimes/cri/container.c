@@ -4,13 +4,8 @@
 #include <cube/error.h>
 
 gboolean
-cri_create_container (gpointer state,
-                      const char *sandbox_id,
-                      const CubeContainerConfig *config,
-                      const CubeSandboxConfig *sandbox,
-                      char **ret_id,
-                      GCancellable *cancellable,
-                      GError **error)
+cri_create_container (gpointer state, const char *sandbox_id, const CubeContainerConfig *config, const CubeSandboxConfig *sandbox,
+                      char **ret_id, GCancellable *cancellable, GError **error)
 {
   g_autoptr (CriArena) arena = cri_arena_new ();
   Cri__CreateContainerRequest request = CRI__CREATE_CONTAINER_REQUEST__INIT;
@@ -25,8 +20,8 @@ cri_create_container (gpointer state,
   *ret_id = cri_copy_text (((Cri__CreateContainerResponse *) answer)->container_id);
   if (*ret_id != NULL)
     return TRUE;
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "container %s of pod %s/%s: the runtime gave no id",
-               config->name, sandbox->ns, sandbox->name);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "container %s of pod %s/%s: the runtime gave no id", config->name, sandbox->ns,
+               sandbox->name);
   return FALSE;
 }
 
@@ -40,11 +35,7 @@ cri_start_container (gpointer state, const char *id, GError **error)
 }
 
 gboolean
-cri_stop_container (gpointer state,
-                    const char *id,
-                    gint64 grace_seconds,
-                    GCancellable *cancellable,
-                    GError **error)
+cri_stop_container (gpointer state, const char *id, gint64 grace_seconds, GCancellable *cancellable, GError **error)
 {
   Cri__StopContainerRequest request = CRI__STOP_CONTAINER_REQUEST__INIT;
   g_autoptr (GError) own_error = NULL;
@@ -52,8 +43,7 @@ cri_stop_container (gpointer state,
 
   request.container_id = cri_text (id);
   request.timeout = grace;
-  if (cri_do (state, CRI_STOP_CONTAINER, &request.base, CRI_TIMEOUT_MS + grace * 1000, cancellable, &own_error)
-      || cri_is_gone (&own_error))
+  if (cri_do (state, CRI_STOP_CONTAINER, &request.base, CRI_TIMEOUT_MS + grace * 1000, cancellable, &own_error) || cri_is_gone (&own_error))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&own_error));
   return FALSE;
@@ -66,8 +56,7 @@ cri_remove_container (gpointer state, const char *id, GError **error)
   g_autoptr (GError) own_error = NULL;
 
   request.container_id = cri_text (id);
-  if (cri_do (state, CRI_REMOVE_CONTAINER, &request.base, CRI_TIMEOUT_MS, NULL, &own_error)
-      || cri_is_gone (&own_error))
+  if (cri_do (state, CRI_REMOVE_CONTAINER, &request.base, CRI_TIMEOUT_MS, NULL, &own_error) || cri_is_gone (&own_error))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&own_error));
   return FALSE;
@@ -137,15 +126,8 @@ give_output (GBytes **ret_bytes, const ProtobufCBinaryData *output)
 }
 
 gboolean
-cri_exec_sync (gpointer state,
-               const char *id,
-               const char *const *command,
-               gint64 timeout_us,
-               GBytes **ret_stdout,
-               GBytes **ret_stderr,
-               gint32 *ret_exit_code,
-               GCancellable *cancellable,
-               GError **error)
+cri_exec_sync (gpointer state, const char *id, const char *const *command, gint64 timeout_us, GBytes **ret_stdout, GBytes **ret_stderr,
+               gint32 *ret_exit_code, GCancellable *cancellable, GError **error)
 {
   Cri__ExecSyncRequest request = CRI__EXEC_SYNC_REQUEST__INIT;
   g_autoptr (CubeGrpcMessage) answer = NULL;

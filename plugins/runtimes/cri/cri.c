@@ -11,8 +11,7 @@ check_version (const Cri__VersionResponse *version, GError **error)
 {
   if (g_str_equal (version->version, CRI_VERSION))
     return TRUE;
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_IMPLEMENTED,
-               "runtime api version is not supported: %s speaks '%s', wanted '%s'",
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_IMPLEMENTED, "runtime api version is not supported: %s speaks '%s', wanted '%s'",
                version->runtime_name, version->version, CRI_VERSION);
   return FALSE;
 }
@@ -218,13 +217,6 @@ static const CubeInterfaceImpl cri_impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (
-  .name = "runtimes-cri",
-  .version = "0.1.0",
-  .description = "runs containers by any runtime with a CRI socket",
-  .license = "Apache-2.0",
-  .impls = cri_impls,
-  .load = cri_load,
-  .stop = cri_stop,
-  .unload = cri_unload,
-  .config_schema = "endpoint string - the runtime's socket, a path or unix://path; - is the one the daemon started");
+CUBE_PLUGIN_DEFINE (.name = "runtimes-cri", .version = "0.1.0", .description = "runs containers by any runtime with a CRI socket",
+                    .license = "Apache-2.0", .impls = cri_impls, .load = cri_load, .stop = cri_stop, .unload = cri_unload,
+                    .config_schema = "endpoint string - the runtime's socket, a path or unix://path; - is the one the daemon started");

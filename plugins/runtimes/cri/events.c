@@ -23,8 +23,8 @@ struct _CriEvents {
   /* under lock */
   CubeRuntimeEventFunc func;
   gpointer func_data;
-  guint n_calling;          /* func under way */
-  guint n_active;           /* the listener and settlings under way */
+  guint n_calling; /* func under way */
+  guint n_active;  /* the listener and settlings under way */
   gboolean is_listening, is_stopping;
   GCancellable *cancellable;
   /* the listener's: one thread at a time */
@@ -145,8 +145,7 @@ settle_again (gpointer data)
   Settling *settling = data;
 
   cube_timer_cancel (g_steal_pointer (&settling->timer));
-  cube_context_run_blocking (settling->events->cri->context, settle_work, settling->events->loop,
-                             settle_done, settling);
+  cube_context_run_blocking (settling->events->cri->context, settle_work, settling->events->loop, settle_done, settling);
 }
 
 static void
@@ -279,9 +278,8 @@ listen_cri (CriEvents *self, CubeGrpcChannel *channel, GError **error)
 {
   Cri__Empty request = CRI__EMPTY__INIT;
 
-  return cube_grpc_channel_server_stream (channel, "/runtime.v1.RuntimeService/GetContainerEvents",
-                                          &request.base, &cri__container_event_response__descriptor, 0,
-                                          self->cancellable, on_message, self, error);
+  return cube_grpc_channel_server_stream (channel, "/runtime.v1.RuntimeService/GetContainerEvents", &request.base,
+                                          &cri__container_event_response__descriptor, 0, self->cancellable, on_message, self, error);
 }
 
 static gboolean
@@ -294,9 +292,8 @@ listen_containerd (CriEvents *self, CubeGrpcChannel *channel, GError **error)
     g_ptr_array_add (filters, g_strdup_printf ("namespace==\"k8s.io\",topic==\"%s\"", topics[i].topic));
   request.filters = (char **) filters->pdata;
   request.n_filters = filters->len;
-  return cube_grpc_channel_server_stream (channel, "/containerd.services.events.v1.Events/Subscribe",
-                                          &request.base, &ctd__envelope__descriptor, 0,
-                                          self->cancellable, on_message, self, error);
+  return cube_grpc_channel_server_stream (channel, "/containerd.services.events.v1.Events/Subscribe", &request.base,
+                                          &ctd__envelope__descriptor, 0, self->cancellable, on_message, self, error);
 }
 
 /* A runtime without one kind of events may have the other; one with neither is
@@ -421,7 +418,7 @@ cri_events_stop (CriEvents *self)
       return;
     }
   self->is_stopping = TRUE;
-  self->n_active++;         /* listen_stop */
+  self->n_active++; /* listen_stop */
   g_mutex_unlock (&self->lock);
   g_cancellable_cancel (self->cancellable);
   cube_loop_post (self->loop, listen_stop, self, NULL);

@@ -55,12 +55,7 @@ auth_config (CriArena *arena, CubeView json)
 
 /* Without a deadline: an image takes as long as it takes, the caller cancels. */
 gboolean
-cri_pull_image (gpointer state,
-                const char *image,
-                const char *auth_json,
-                char **ret_image_ref,
-                GCancellable *cancellable,
-                GError **error)
+cri_pull_image (gpointer state, const char *image, const char *auth_json, char **ret_image_ref, GCancellable *cancellable, GError **error)
 {
   g_autoptr (CriArena) arena = cri_arena_new ();
   Cri__PullImageRequest request = CRI__PULL_IMAGE_REQUEST__INIT;
@@ -98,8 +93,7 @@ cri_remove_image (gpointer state, const char *image, GError **error)
 
   spec.image = cri_text (image);
   request.image = &spec;
-  if (cri_do (state, CRI_REMOVE_IMAGE, &request.base, CRI_TIMEOUT_MS, NULL, &own_error)
-      || cri_is_gone (&own_error))
+  if (cri_do (state, CRI_REMOVE_IMAGE, &request.base, CRI_TIMEOUT_MS, NULL, &own_error) || cri_is_gone (&own_error))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&own_error));
   return FALSE;

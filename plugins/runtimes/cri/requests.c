@@ -6,9 +6,19 @@
 /* What a container does not see or may not write unless its configuration says
  * otherwise.  Source: Kubernetes' procMount "Default". */
 static const char *const default_masked_paths[] = {
-  "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-  "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
-  "/sys/devices/virtual/powercap", "/sys/firmware", NULL,
+  "/proc/acpi",
+  "/proc/asound",
+  "/proc/interrupts",
+  "/proc/kcore",
+  "/proc/keys",
+  "/proc/latency_stats",
+  "/proc/sched_debug",
+  "/proc/scsi",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+  "/sys/devices/virtual/powercap",
+  "/sys/firmware",
+  NULL,
 };
 static const char *const default_readonly_paths[] = {
   "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL,
@@ -43,8 +53,7 @@ selinux_option (CriArena *arena, const CubeSecurityContext *security)
 {
   Cri__SELinuxOption *option;
 
-  if (security->selinux_user == NULL && security->selinux_role == NULL
-      && security->selinux_type == NULL && security->selinux_level == NULL)
+  if (security->selinux_user == NULL && security->selinux_role == NULL && security->selinux_type == NULL && security->selinux_level == NULL)
     return NULL;
   option = cri_arena_message (arena, Cri__SELinuxOption, cri__selinux_option__init);
   option->user = cri_text (security->selinux_user);
@@ -84,8 +93,8 @@ seccomp_or_default (const CubeSecurityContext *security)
 static Cri__LinuxSandboxSecurityContext *
 sandbox_security (CriArena *arena, const CubeSecurityContext *security)
 {
-  Cri__LinuxSandboxSecurityContext *context = cri_arena_message (
-    arena, Cri__LinuxSandboxSecurityContext, cri__linux_sandbox_security_context__init);
+  Cri__LinuxSandboxSecurityContext *context =
+      cri_arena_message (arena, Cri__LinuxSandboxSecurityContext, cri__linux_sandbox_security_context__init);
 
   context->namespace_options = namespace_option (arena, security);
   context->selinux_options = selinux_option (arena, security);
@@ -103,8 +112,8 @@ sandbox_security (CriArena *arena, const CubeSecurityContext *security)
 static Cri__LinuxContainerSecurityContext *
 container_security (CriArena *arena, const CubeSecurityContext *security)
 {
-  Cri__LinuxContainerSecurityContext *context = cri_arena_message (
-    arena, Cri__LinuxContainerSecurityContext, cri__linux_container_security_context__init);
+  Cri__LinuxContainerSecurityContext *context =
+      cri_arena_message (arena, Cri__LinuxContainerSecurityContext, cri__linux_container_security_context__init);
   Cri__Capability *capabilities = cri_arena_message (arena, Cri__Capability, cri__capability__init);
   const char *const *masked = security->masked_paths, *const *readonly = security->readonly_paths;
 
@@ -135,8 +144,7 @@ container_security (CriArena *arena, const CubeSecurityContext *security)
 Cri__LinuxContainerResources *
 cri_resources (CriArena *arena, const CubeLinuxResources *resources)
 {
-  Cri__LinuxContainerResources *message = cri_arena_message (
-    arena, Cri__LinuxContainerResources, cri__linux_container_resources__init);
+  Cri__LinuxContainerResources *message = cri_arena_message (arena, Cri__LinuxContainerResources, cri__linux_container_resources__init);
 
   message->cpu_period = resources->cpu_period;
   message->cpu_quota = resources->cpu_quota;
@@ -186,8 +194,7 @@ cri_sandbox_config (CriArena *arena, const CubeSandboxConfig *config)
 {
   Cri__PodSandboxConfig *message = cri_arena_message (arena, Cri__PodSandboxConfig, cri__pod_sandbox_config__init);
   Cri__PodSandboxMetadata *metadata = cri_arena_message (arena, Cri__PodSandboxMetadata, cri__pod_sandbox_metadata__init);
-  Cri__LinuxPodSandboxConfig *linux_config = cri_arena_message (
-    arena, Cri__LinuxPodSandboxConfig, cri__linux_pod_sandbox_config__init);
+  Cri__LinuxPodSandboxConfig *linux_config = cri_arena_message (arena, Cri__LinuxPodSandboxConfig, cri__linux_pod_sandbox_config__init);
 
   metadata->name = cri_text (config->name);
   metadata->uid = cri_text (config->uid);
@@ -275,8 +282,7 @@ cri_container_config (CriArena *arena, const CubeContainerConfig *config)
   Cri__ContainerConfig *message = cri_arena_message (arena, Cri__ContainerConfig, cri__container_config__init);
   Cri__ContainerMetadata *metadata = cri_arena_message (arena, Cri__ContainerMetadata, cri__container_metadata__init);
   Cri__ImageSpec *image = cri_arena_message (arena, Cri__ImageSpec, cri__image_spec__init);
-  Cri__LinuxContainerConfig *linux_config = cri_arena_message (
-    arena, Cri__LinuxContainerConfig, cri__linux_container_config__init);
+  Cri__LinuxContainerConfig *linux_config = cri_arena_message (arena, Cri__LinuxContainerConfig, cri__linux_container_config__init);
 
   metadata->name = cri_text (config->name);
   metadata->attempt = config->attempt;

@@ -4,11 +4,7 @@
 #include <cube/error.h>
 
 gboolean
-cri_run_sandbox (gpointer state,
-                 const CubeSandboxConfig *config,
-                 char **ret_id,
-                 GCancellable *cancellable,
-                 GError **error)
+cri_run_sandbox (gpointer state, const CubeSandboxConfig *config, char **ret_id, GCancellable *cancellable, GError **error)
 {
   g_autoptr (CriArena) arena = cri_arena_new ();
   Cri__RunPodSandboxRequest request = CRI__RUN_POD_SANDBOX_REQUEST__INIT;
@@ -23,8 +19,7 @@ cri_run_sandbox (gpointer state,
   *ret_id = cri_copy_text (((Cri__RunPodSandboxResponse *) answer)->pod_sandbox_id);
   if (*ret_id != NULL)
     return TRUE;
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "sandbox of pod %s/%s: the runtime gave no id",
-               config->ns, config->name);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "sandbox of pod %s/%s: the runtime gave no id", config->ns, config->name);
   return FALSE;
 }
 
@@ -35,8 +30,7 @@ cri_stop_sandbox (gpointer state, const char *id, GError **error)
   g_autoptr (GError) own_error = NULL;
 
   request.pod_sandbox_id = cri_text (id);
-  if (cri_do (state, CRI_STOP_POD_SANDBOX, &request.base, CRI_TIMEOUT_MS, NULL, &own_error)
-      || cri_is_gone (&own_error))
+  if (cri_do (state, CRI_STOP_POD_SANDBOX, &request.base, CRI_TIMEOUT_MS, NULL, &own_error) || cri_is_gone (&own_error))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&own_error));
   return FALSE;
@@ -49,8 +43,7 @@ cri_remove_sandbox (gpointer state, const char *id, GError **error)
   g_autoptr (GError) own_error = NULL;
 
   request.pod_sandbox_id = cri_text (id);
-  if (cri_do (state, CRI_REMOVE_POD_SANDBOX, &request.base, CRI_TIMEOUT_MS, NULL, &own_error)
-      || cri_is_gone (&own_error))
+  if (cri_do (state, CRI_REMOVE_POD_SANDBOX, &request.base, CRI_TIMEOUT_MS, NULL, &own_error) || cri_is_gone (&own_error))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&own_error));
   return FALSE;

@@ -77,9 +77,7 @@ cri_convert_error (GError **error, GCancellable *cancellable)
       return;
     }
   converted = g_error_new_literal (
-    CUBE_ERROR,
-    code >= 0 && code < (int) G_N_ELEMENTS (error_codes) ? error_codes[code] : CUBE_ERROR_INTERNAL,
-    (*error)->message);
+      CUBE_ERROR, code >= 0 && code < (int) G_N_ELEMENTS (error_codes) ? error_codes[code] : CUBE_ERROR_INTERNAL, (*error)->message);
   g_clear_error (error);
   *error = converted;
 }
@@ -125,12 +123,7 @@ observe (CriMethod method, gint64 spent_us)
 }
 
 CubeGrpcMessage *
-cri_call (Cri *self,
-          CriMethod method,
-          const ProtobufCMessage *request,
-          gint64 timeout_ms,
-          GCancellable *cancellable,
-          GError **error)
+cri_call (Cri *self, CriMethod method, const ProtobufCMessage *request, gint64 timeout_ms, GCancellable *cancellable, GError **error)
 {
   GError *own_error = NULL;
   gint64 begin = cube_context_monotonic_us (self->context);
@@ -138,8 +131,8 @@ cri_call (Cri *self,
   CubeGrpcMessage *answer = NULL;
 
   if (channel != NULL)
-    answer = cube_grpc_channel_unary (channel, methods[method].path, request, methods[method].response,
-                                      timeout_ms, cancellable, &own_error);
+    answer =
+        cube_grpc_channel_unary (channel, methods[method].path, request, methods[method].response, timeout_ms, cancellable, &own_error);
   observe (method, cube_context_monotonic_us (self->context) - begin);
   note_outcome (self, own_error);
   cri_convert_error (&own_error, cancellable);
@@ -149,12 +142,7 @@ cri_call (Cri *self,
 }
 
 gboolean
-cri_do (Cri *self,
-        CriMethod method,
-        const ProtobufCMessage *request,
-        gint64 timeout_ms,
-        GCancellable *cancellable,
-        GError **error)
+cri_do (Cri *self, CriMethod method, const ProtobufCMessage *request, gint64 timeout_ms, GCancellable *cancellable, GError **error)
 {
   g_autoptr (CubeGrpcMessage) answer = cri_call (self, method, request, timeout_ms, cancellable, error);
 

@@ -18,8 +18,8 @@ typedef struct {
   const CubeStreamSinkOps *sink_ops;
   gpointer sink;
   CubeSpdy *spdy;
-  GArray *channels;         /* (element-type guint) of each stream */
-  GByteArray *status;       /* what came on the error channel */
+  GArray *channels;   /* (element-type guint) of each stream */
+  GByteArray *status; /* what came on the error channel */
   gboolean is_forward;
   gboolean status_has_ended; /* … and it was all */
 } Session;
@@ -207,12 +207,7 @@ open_stream (Session *self, guint channel, const char *type)
 }
 
 static Session *
-session_new (Cri *cri,
-             CubeGrpcMessage *answer,
-             const char *protocol,
-             const CubeStreamSinkOps *sink_ops,
-             gpointer sink,
-             GError **error)
+session_new (Cri *cri, CubeGrpcMessage *answer, const char *protocol, const CubeStreamSinkOps *sink_ops, gpointer sink, GError **error)
 {
   const Cri__StreamingResponse *response = (const Cri__StreamingResponse *) answer;
   CubeSpdyExecutor executor = {
@@ -248,14 +243,8 @@ session_begin (Session *self, CubeStream *ret_stream)
 
 /* The error stream comes first: the server waits for it before all else. */
 static gboolean
-begin_remote_command (Cri *cri,
-                      CubeGrpcMessage *answer,
-                      const gboolean *has_channel,
-                      gboolean tty,
-                      const CubeStreamSinkOps *sink_ops,
-                      gpointer sink,
-                      CubeStream *ret_stream,
-                      GError **error)
+begin_remote_command (Cri *cri, CubeGrpcMessage *answer, const gboolean *has_channel, gboolean tty, const CubeStreamSinkOps *sink_ops,
+                      gpointer sink, CubeStream *ret_stream, GError **error)
 {
   Session *self = session_new (cri, answer, EXEC_PROTOCOL, sink_ops, sink, error);
 
@@ -275,17 +264,8 @@ begin_remote_command (Cri *cri,
 }
 
 gboolean
-cri_exec (gpointer state,
-          const char *id,
-          const char *const *command,
-          gboolean has_stdin,
-          gboolean has_stdout,
-          gboolean has_stderr,
-          gboolean tty,
-          const CubeStreamSinkOps *sink_ops,
-          gpointer sink,
-          CubeStream *ret_stream,
-          GError **error)
+cri_exec (gpointer state, const char *id, const char *const *command, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr,
+          gboolean tty, const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
 {
   const gboolean has_channel[] = { has_stdin, has_stdout, has_stderr };
   Cri__ExecRequest request = CRI__EXEC_REQUEST__INIT;
@@ -298,21 +278,12 @@ cri_exec (gpointer state,
   request.stdout_ = has_stdout;
   request.stderr_ = has_stderr && !tty;
   answer = cri_call (state, CRI_EXEC, &request.base, CRI_TIMEOUT_MS, NULL, error);
-  return answer != NULL
-         && begin_remote_command (state, answer, has_channel, tty, sink_ops, sink, ret_stream, error);
+  return answer != NULL && begin_remote_command (state, answer, has_channel, tty, sink_ops, sink, ret_stream, error);
 }
 
 gboolean
-cri_attach (gpointer state,
-            const char *id,
-            gboolean has_stdin,
-            gboolean has_stdout,
-            gboolean has_stderr,
-            gboolean tty,
-            const CubeStreamSinkOps *sink_ops,
-            gpointer sink,
-            CubeStream *ret_stream,
-            GError **error)
+cri_attach (gpointer state, const char *id, gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty,
+            const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
 {
   const gboolean has_channel[] = { has_stdin, has_stdout, has_stderr };
   Cri__AttachRequest request = CRI__ATTACH_REQUEST__INIT;
@@ -324,8 +295,7 @@ cri_attach (gpointer state,
   request.stdout_ = has_stdout;
   request.stderr_ = has_stderr && !tty;
   answer = cri_call (state, CRI_ATTACH, &request.base, CRI_TIMEOUT_MS, NULL, error);
-  return answer != NULL
-         && begin_remote_command (state, answer, has_channel, tty, sink_ops, sink, ret_stream, error);
+  return answer != NULL && begin_remote_command (state, answer, has_channel, tty, sink_ops, sink, ret_stream, error);
 }
 
 /* A port's two streams, by the number of the request they make. */
@@ -346,14 +316,8 @@ open_port (Session *self, guint request, guint16 port)
 }
 
 gboolean
-cri_port_forward (gpointer state,
-                  const char *sandbox_id,
-                  const guint16 *ports,
-                  guint n_ports,
-                  const CubeStreamSinkOps *sink_ops,
-                  gpointer sink,
-                  CubeStream *ret_stream,
-                  GError **error)
+cri_port_forward (gpointer state, const char *sandbox_id, const guint16 *ports, guint n_ports, const CubeStreamSinkOps *sink_ops,
+                  gpointer sink, CubeStream *ret_stream, GError **error)
 {
   Cri__PortForwardRequest request = CRI__PORT_FORWARD_REQUEST__INIT;
   gint32 numbers[MAX_PORTS];

@@ -19,7 +19,8 @@ sim_node_index (const Sim *sim, const char *name)
 {
   gsize length = strlen (sim->name_prefix);
   guint64 index;
-  if (name == NULL || strncmp (name, sim->name_prefix, length) != 0 || !g_ascii_string_to_unsigned (name + length, 10, 0, sim->n_nodes - 1, &index, NULL))
+  if (name == NULL || strncmp (name, sim->name_prefix, length) != 0
+      || !g_ascii_string_to_unsigned (name + length, 10, 0, sim->n_nodes - 1, &index, NULL))
     return -1;
   return (int) index;
 }
@@ -79,8 +80,15 @@ compose_status (Sim *sim, guint index)
   g_autofree char *version = cube_context_fact (sim->context, "version");
   g_autofree char *kubelet = g_strdup_printf ("v1.36.0-cube%s", version != NULL ? version : "");
   CubeMut *info = cube_mut_set_object (status, "nodeInfo");
-  static const char *const fixed[][2] = { { "architecture", "amd64" }, { "operatingSystem", "linux" }, { "containerRuntimeVersion", "sim://1" }, { "bootID", "" },
-                                          { "kernelVersion", "" }, { "kubeProxyVersion", "" }, { "machineID", "" }, { "osImage", "simulated" }, { "systemUUID", "" } };
+  static const char *const fixed[][2] = { { "architecture", "amd64" },
+                                          { "operatingSystem", "linux" },
+                                          { "containerRuntimeVersion", "sim://1" },
+                                          { "bootID", "" },
+                                          { "kernelVersion", "" },
+                                          { "kubeProxyVersion", "" },
+                                          { "machineID", "" },
+                                          { "osImage", "simulated" },
+                                          { "systemUUID", "" } };
   for (guint i = 0; i < G_N_ELEMENTS (fixed); i++)
     cube_mut_set_string (info, fixed[i][0], fixed[i][1]);
   cube_mut_set_string (info, "kubeletVersion", kubelet);
@@ -120,7 +128,12 @@ static void
 write_status (Sim *sim, guint index, CubeTask done)
 {
   g_autofree char *name = node_name (sim, index);
-  CubeRequest request = { .verb = CUBE_VERB_PATCH, .resource = sim->nodes, .subresource = "status", .name = name, .patch_type = CUBE_PATCH_STRATEGIC, .grace_seconds = -1 };
+  CubeRequest request = { .verb = CUBE_VERB_PATCH,
+                          .resource = sim->nodes,
+                          .subresource = "status",
+                          .name = name,
+                          .patch_type = CUBE_PATCH_STRATEGIC,
+                          .grace_seconds = -1 };
   sim_write (sim, &request, compose_status (sim, index), done, sim);
 }
 
@@ -150,8 +163,14 @@ renew_lease (Sim *sim, guint index)
   cube_mut_set_string (spec, "holderIdentity", name);
   cube_mut_set_int (spec, "leaseDurationSeconds", LEASE_SECONDS);
   cube_mut_set_string (spec, "renewTime", now);
-  CubeRequest request = { .verb = CUBE_VERB_PATCH, .resource = sim->leases, .ns = "kube-node-lease", .name = name, .patch_type = CUBE_PATCH_APPLY, .force = TRUE,
-                          .field_manager = "kubelet", .grace_seconds = -1 };
+  CubeRequest request = { .verb = CUBE_VERB_PATCH,
+                          .resource = sim->leases,
+                          .ns = "kube-node-lease",
+                          .name = name,
+                          .patch_type = CUBE_PATCH_APPLY,
+                          .force = TRUE,
+                          .field_manager = "kubelet",
+                          .grace_seconds = -1 };
   sim_write (sim, &request, cube_builder_end (builder), NULL, NULL);
 }
 
@@ -207,7 +226,8 @@ node_changed (CubeEventType type, CubeObject *object, CubeObject *old, gpointer 
   const char *name = g_intern_string (cube_object_name (object));
   gboolean was_down = sim_node_is_down (sim, name);
   g_autoptr (CubeValue) value = cube_object_value (object);
-  gboolean is_down = type == CUBE_EVENT_DELETED || g_strcmp0 (cube_view_string (cube_value_get (value, "metadata", "annotations", DOWN)), "true") == 0;
+  gboolean is_down =
+      type == CUBE_EVENT_DELETED || g_strcmp0 (cube_view_string (cube_value_get (value, "metadata", "annotations", DOWN)), "true") == 0;
   if (is_down && !was_down)
     g_hash_table_add (sim->down, (gpointer) name);
   if (is_down || !was_down)

@@ -90,11 +90,18 @@ component_stop (gpointer state)
 }
 
 static const CubeComponentOps component = {
-  .ops_size = sizeof (CubeComponentOps), .role = "node", .order = 41, .start = component_start, .stop = component_stop,
+  .ops_size = sizeof (CubeComponentOps),
+  .role = "node",
+  .order = 41,
+  .start = component_start,
+  .stop = component_stop,
 };
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_COMPONENT, CUBE_COMPONENT_VERSION, "sim-nodes", component), { NULL, 0, 0, NULL, NULL } };
-CUBE_PLUGIN_DEFINE (.name = "runtimes-sim", .version = "1.0", .license = "Apache-2.0", .description = "simulated nodes: pods live without containers", .impls = impls,
-                    .load = load, .unload = unload,
-                    .config_schema = "name-prefix string sim-node- names are the prefix and a number from 0\ncpu string 32 of each node\nmemory string 256Gi\n"
-                                     "pods string 110\nstart-delay duration 0s from bound to Running\nstop-delay duration 0s from deleted to gone\n"
-                                     "heartbeat duration 10s between renewals of a node's Lease");
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_COMPONENT, CUBE_COMPONENT_VERSION, "sim-nodes", component),
+                                           { NULL, 0, 0, NULL, NULL } };
+CUBE_PLUGIN_DEFINE (
+        .name = "runtimes-sim", .version = "1.0", .license = "Apache-2.0", .description = "simulated nodes: pods live without containers",
+        .impls = impls, .load = load, .unload = unload,
+        .config_schema =
+            "name-prefix string sim-node- names are the prefix and a number from 0\ncpu string 32 of each node\nmemory string 256Gi\n"
+            "pods string 110\nstart-delay duration 0s from bound to Running\nstop-delay duration 0s from deleted to gone\n"
+            "heartbeat duration 10s between renewals of a node's Lease");

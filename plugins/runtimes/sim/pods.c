@@ -10,7 +10,7 @@ typedef struct {
   Sim *sim;
   char *uid, *ns, *name, *node;
   char *address;
-  CubeObject *object;      /* as last seen */
+  CubeObject *object; /* as last seen */
   CubeTimer *timer;
   gboolean is_started, is_ended;
   int exit_code;
@@ -74,7 +74,8 @@ fill_state (const SimPod *pod, CubeMut *status, gboolean has_image, const char *
 }
 
 static void
-add_containers (const SimPod *pod, CubeMut *out, CubeView containers, gboolean has_image, gboolean is_ready, const char *started, const char *now)
+add_containers (const SimPod *pod, CubeMut *out, CubeView containers, gboolean has_image, gboolean is_ready, const char *started,
+                const char *now)
 {
   CubeIter it;
   CubeView container;
@@ -119,7 +120,8 @@ compose_status (const SimPod *pod, CubeView view)
   cube_mut_set_string (status, "podIP", pod->address);
   cube_mut_set_string (cube_mut_append_object (cube_mut_set_array (status, "podIPs")), "ip", pod->address);
   cube_mut_set_string (status, "startTime", started);
-  add_containers (pod, cube_mut_set_array (status, "containerStatuses"), cube_view_get (view, "spec", "containers"), has_image, is_ready, started, now);
+  add_containers (pod, cube_mut_set_array (status, "containerStatuses"), cube_view_get (view, "spec", "containers"), has_image, is_ready,
+                  started, now);
   return cube_builder_end (builder);
 }
 
@@ -127,8 +129,14 @@ static void
 write_status (SimPod *pod)
 {
   g_autoptr (CubeValue) value = cube_object_value (pod->object);
-  CubeRequest request = { .verb = CUBE_VERB_PATCH, .resource = pod->sim->pods, .subresource = "status", .ns = pod->ns, .name = pod->name,
-                          .patch_type = CUBE_PATCH_MERGE, .precondition_uid = pod->uid, .grace_seconds = -1 };
+  CubeRequest request = { .verb = CUBE_VERB_PATCH,
+                          .resource = pod->sim->pods,
+                          .subresource = "status",
+                          .ns = pod->ns,
+                          .name = pod->name,
+                          .patch_type = CUBE_PATCH_MERGE,
+                          .precondition_uid = pod->uid,
+                          .grace_seconds = -1 };
   sim_write (pod->sim, &request, compose_status (pod, cube_value_root (value)), NULL, NULL);
 }
 
@@ -171,7 +179,9 @@ stopped (gpointer data)
   cube_timer_cancel (g_steal_pointer (&pod->timer));
   if (sim_node_is_down (pod->sim, pod->node))
     return;
-  CubeRequest request = { .verb = CUBE_VERB_DELETE, .resource = pod->sim->pods, .ns = pod->ns, .name = pod->name, .precondition_uid = pod->uid, .grace_seconds = 0 };
+  CubeRequest request = {
+    .verb = CUBE_VERB_DELETE, .resource = pod->sim->pods, .ns = pod->ns, .name = pod->name, .precondition_uid = pod->uid, .grace_seconds = 0
+  };
   sim_write (pod->sim, &request, NULL, NULL, NULL);
 }
 
@@ -239,8 +249,8 @@ take_over (SimPod *pod, CubeView view)
 static gboolean
 same_readiness (CubeView a, CubeView b)
 {
-  return g_strcmp0 (annotation (a, "sim.cube.dev/not-ready"), annotation (b, "sim.cube.dev/not-ready")) == 0 &&
-         g_strcmp0 (annotation (a, "sim.cube.dev/image-error"), annotation (b, "sim.cube.dev/image-error")) == 0;
+  return g_strcmp0 (annotation (a, "sim.cube.dev/not-ready"), annotation (b, "sim.cube.dev/not-ready")) == 0
+         && g_strcmp0 (annotation (a, "sim.cube.dev/image-error"), annotation (b, "sim.cube.dev/image-error")) == 0;
 }
 
 static void
@@ -251,7 +261,8 @@ update (SimPod *pod, CubeObject *object)
   gboolean was_going = cube_object_deletion_timestamp (pod->object) != NULL;
   cube_object_unref (pod->object);
   pod->object = cube_object_ref (object);
-  if (pod->is_started && !pod->is_ended && !same_readiness (cube_value_root (before), cube_value_root (now)) && !sim_node_is_down (pod->sim, pod->node))
+  if (pod->is_started && !pod->is_ended && !same_readiness (cube_value_root (before), cube_value_root (now))
+      && !sim_node_is_down (pod->sim, pod->node))
     write_status (pod);
   if (!was_going)
     advance (pod);

@@ -24,9 +24,10 @@ static void
 answered (CubeResponse *response, GError *error, gpointer data)
 {
   Write *write = data;
-  if (error != NULL && !g_error_matches (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND) && !g_error_matches (error, CUBE_ERROR, CUBE_ERROR_CONFLICT) &&
-      !g_error_matches (error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS))
-    g_warning ("%s %s/%s: %s", cube_verb_name (write->request.verb), write->request.resource->resource, write->name != NULL ? write->name : "", error->message);
+  if (error != NULL && !g_error_matches (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND)
+      && !g_error_matches (error, CUBE_ERROR, CUBE_ERROR_CONFLICT) && !g_error_matches (error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS))
+    g_warning ("%s %s/%s: %s", cube_verb_name (write->request.verb), write->request.resource->resource,
+               write->name != NULL ? write->name : "", error->message);
   if (write->done != NULL)
     write->done (write->data);
   g_clear_error (&error);

@@ -35,12 +35,17 @@ asked_for (const CubePodInfo *pod, const char *name)
 static void
 on_node (const CubeNodeInfo *node, const char *name, gint64 *ret_requested, gint64 *ret_allocatable)
 {
-  gboolean is_cpu = strcmp (name, "cpu") == 0, is_memory = strcmp (name, "memory") == 0, is_ephemeral = strcmp (name, "ephemeral-storage") == 0;
+  gboolean is_cpu = strcmp (name, "cpu") == 0, is_memory = strcmp (name, "memory") == 0,
+           is_ephemeral = strcmp (name, "ephemeral-storage") == 0;
 
-  *ret_requested = is_cpu ? node->requested_cpu_millis : is_memory ? node->requested_memory_bytes : is_ephemeral
-                     ? node->requested_ephemeral_bytes : amount_of (node->requested_extended, node->n_requested_extended, name);
-  *ret_allocatable = is_cpu ? node->allocatable_cpu_millis : is_memory ? node->allocatable_memory_bytes : is_ephemeral
-                       ? node->allocatable_ephemeral_bytes : amount_of (node->allocatable_extended, node->n_allocatable_extended, name);
+  *ret_requested = is_cpu         ? node->requested_cpu_millis
+                   : is_memory    ? node->requested_memory_bytes
+                   : is_ephemeral ? node->requested_ephemeral_bytes
+                                  : amount_of (node->requested_extended, node->n_requested_extended, name);
+  *ret_allocatable = is_cpu         ? node->allocatable_cpu_millis
+                     : is_memory    ? node->allocatable_memory_bytes
+                     : is_ephemeral ? node->allocatable_ephemeral_bytes
+                                    : amount_of (node->allocatable_extended, node->n_allocatable_extended, name);
 }
 
 /* 100 = every resource used alike. */
@@ -115,7 +120,8 @@ resources_free (gpointer data)
 }
 
 static CubeFit
-pre_score (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, const CubeNodeInfo *const *nodes, guint n_nodes, gpointer *ret_cycle_data)
+pre_score (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, const CubeNodeInfo *const *nodes, guint n_nodes,
+           gpointer *ret_cycle_data)
 {
   const Resources *resources = state;
   gboolean asks = FALSE;
@@ -133,7 +139,9 @@ free_data (gpointer state, gpointer cycle_data)
   resources_free (cycle_data);
 }
 
-static const CubeScoreOps score_ops = { .ops_size = sizeof score_ops, .default_weight = 1, .pre_score = pre_score, .score = score, .free_data = free_data };
+static const CubeScoreOps score_ops = {
+  .ops_size = sizeof score_ops, .default_weight = 1, .pre_score = pre_score, .score = score, .free_data = free_data
+};
 
 /* The state is the default list. */
 static gboolean
@@ -143,7 +151,8 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
   return TRUE;
 }
 
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_SCORE_PLUGIN, CUBE_SCORE_VERSION, "NodeResourcesBalancedAllocation", score_ops), { NULL } };
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_SCORE_PLUGIN, CUBE_SCORE_VERSION, "NodeResourcesBalancedAllocation", score_ops),
+                                           { NULL } };
 
 CUBE_PLUGIN_DEFINE (.name = "scheduler-balanced-allocation", .version = "1", .description = "prefers nodes whose resources are used evenly",
                     .license = "Apache-2.0", .impls = impls, .load = load, .unload = resources_free);

@@ -2,7 +2,10 @@
 /* DefaultBinder: creates pods/binding, without waiting, so that many binds share one commit. */
 #include <cube/scheduler.h>
 
-typedef struct { CubeContext *context; const CubeResource *pods; } State;
+typedef struct {
+  CubeContext *context;
+  const CubeResource *pods;
+} State;
 
 typedef struct {
   CubeRequest request;
@@ -94,5 +97,5 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
 
 static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_BIND_PLUGIN, CUBE_BIND_VERSION, "DefaultBinder", bind_ops), { NULL } };
 
-CUBE_PLUGIN_DEFINE (.name = "scheduler-default-binder", .version = "1", .description = "binds pods through pods/binding", .license = "Apache-2.0", .impls = impls,
-                    .load = load, .unload = g_free);
+CUBE_PLUGIN_DEFINE (.name = "scheduler-default-binder", .version = "1", .description = "binds pods through pods/binding",
+                    .license = "Apache-2.0", .impls = impls, .load = load, .unload = g_free);

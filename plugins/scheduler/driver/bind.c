@@ -11,11 +11,11 @@ typedef struct {
   Profile *profile;
   Pod *pod;
   char *node;
-  GArray *binds;          /* Hook, held: the binders in order */
-  guint at;               /* the one under way */
+  GArray *binds;                /* Hook, held: the binders in order */
+  guint at;                     /* the one under way */
   gint64 since_us, deadline_us; /* of waiting */
-  char *problem;          /* what went wrong, set by a worker */
-  gboolean is_refusal;    /* the problem is a policy's no, not an error */
+  char *problem;                /* what went wrong, set by a worker */
+  gboolean is_refusal;          /* the problem is a policy's no, not an error */
   gboolean is_skipped;
 } Binding;
 
@@ -143,9 +143,10 @@ permit (Binding *binding)
           wait_for_permit (binding, timeout_us);
           return FALSE;
         }
-      g_autofree char *text = fit == CUBE_FIT_WAIT ? g_strdup_printf ("rejected due to timeout after waiting %" G_GINT64_FORMAT "s at plugin %s",
-                                                                      (now_us - binding->since_us) / G_USEC_PER_SEC, hook->impl->id)
-                                                   : g_strdup (reason != NULL ? reason : hook->impl->id);
+      g_autofree char *text = fit == CUBE_FIT_WAIT
+                                  ? g_strdup_printf ("rejected due to timeout after waiting %" G_GINT64_FORMAT "s at plugin %s",
+                                                     (now_us - binding->since_us) / G_USEC_PER_SEC, hook->impl->id)
+                                  : g_strdup (reason != NULL ? reason : hook->impl->id);
       end (binding, text, fit == CUBE_FIT_ERROR);
       return FALSE;
     }
@@ -220,7 +221,8 @@ bound (GError *error, gpointer data)
 
   if (error != NULL)
     {
-      binding->problem = g_strdup_printf ("running Bind plugin \"%s\": %s", g_array_index (binding->binds, Hook, binding->at).impl->id, error->message);
+      binding->problem =
+          g_strdup_printf ("running Bind plugin \"%s\": %s", g_array_index (binding->binds, Hook, binding->at).impl->id, error->message);
       g_error_free (error);
       end (binding, binding->problem, TRUE);
       return;

@@ -70,7 +70,8 @@ condition_write (Driver *driver, const Pod *pod, const char *reason, const char 
   value = cube_object_value (pod->info.object);
   present = present_condition (cube_value_root (value));
   if (nominated == NULL && g_strcmp0 (cube_view_get_string (present, "status"), "False") == 0
-      && g_strcmp0 (cube_view_get_string (present, "reason"), reason) == 0 && g_strcmp0 (cube_view_get_string (present, "message"), message) == 0)
+      && g_strcmp0 (cube_view_get_string (present, "reason"), reason) == 0
+      && g_strcmp0 (cube_view_get_string (present, "message"), message) == 0)
     return;
   patch = g_new0 (Patch, 1);
   patch->ns = g_strdup (pod->info.ns);

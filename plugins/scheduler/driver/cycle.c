@@ -131,7 +131,8 @@ run_filter (Engine *engine, Profile *profile, Run *run, const Pod *pod, const No
 }
 
 void
-run_pre_scores (Engine *engine, Profile *profile, Run *run, const Pod *pod, const CubeNodeInfo *const *nodes, guint n_nodes, gboolean specific)
+run_pre_scores (Engine *engine, Profile *profile, Run *run, const Pod *pod, const CubeNodeInfo *const *nodes, guint n_nodes,
+                gboolean specific)
 {
   for (guint i = 0; i < profile->n_scores; i++)
     {
@@ -322,8 +323,10 @@ choose_alone (Engine *engine, Profile *profile, Run *run, const Pod *pod, Refusa
   g_array_set_size (engine->raw, engine->feasible->len);
   g_array_set_size (engine->total, engine->feasible->len);
   memset (engine->total->data, 0, sizeof (gint64) * engine->feasible->len);
-  run_pre_scores (engine, profile, &scores, pod, (const CubeNodeInfo *const *) (gconstpointer) engine->feasible->data, engine->feasible->len, FALSE);
-  run_pre_scores (engine, profile, &scores, pod, (const CubeNodeInfo *const *) (gconstpointer) engine->feasible->data, engine->feasible->len, TRUE);
+  run_pre_scores (engine, profile, &scores, pod, (const CubeNodeInfo *const *) (gconstpointer) engine->feasible->data,
+                  engine->feasible->len, FALSE);
+  run_pre_scores (engine, profile, &scores, pod, (const CubeNodeInfo *const *) (gconstpointer) engine->feasible->data,
+                  engine->feasible->len, TRUE);
   for (guint i = 0; i < profile->n_scores; i++)
     if ((scores.skipped >> i & 1) == 0)
       add_scores (engine, &profile->scores[i], scores.data[i], pod);

@@ -4,11 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BATCH 256           /* pods decided before the loop gets a turn */
-#define MAX_BINDING 4096    /* binds under way */
+#define BATCH 256        /* pods decided before the loop gets a turn */
+#define MAX_BINDING 4096 /* binds under way */
 #define SYNC_POLL_US 2000
 
-static const char *const watched[] = { CUBE_FILTER_PLUGIN, CUBE_SCORE_PLUGIN, CUBE_RESERVE_PLUGIN, CUBE_PERMIT_PLUGIN, CUBE_BIND_PLUGIN, CUBE_POST_FILTER_PLUGIN };
+static const char *const watched[] = { CUBE_FILTER_PLUGIN, CUBE_SCORE_PLUGIN, CUBE_RESERVE_PLUGIN,
+                                       CUBE_PERMIT_PLUGIN, CUBE_BIND_PLUGIN,  CUBE_POST_FILTER_PLUGIN };
 
 static void run (gpointer data);
 
@@ -314,7 +315,8 @@ driver_refuse (Driver *driver, Profile *profile, Record *record, Refusal *refusa
     }
   driver_decide (driver, record->pod, NULL, message->str);
   if (profile->recorder != NULL)
-    cube_recorder_event_related (profile->recorder, record->pod->info.object, NULL, "Scheduling", "Warning", "FailedScheduling", "%s", message->str);
+    cube_recorder_event_related (profile->recorder, record->pod->info.object, NULL, "Scheduling", "Warning", "FailedScheduling", "%s",
+                                 message->str);
   condition_write (driver, record->pod, reason, message->str, nominated);
 }
 
@@ -334,8 +336,8 @@ driver_settle (Driver *driver, Pod *pod, const char *node_name, const char *prob
         record->place = PLACE_BOUND;
       driver_decide (driver, pod, node_name, NULL);
       if (profile != NULL && profile->recorder != NULL)
-        cube_recorder_event_related (profile->recorder, pod->info.object, NULL, "Binding", "Normal", "Scheduled", "Successfully assigned %s/%s to %s",
-                                     pod->info.ns, pod->info.name, node_name);
+        cube_recorder_event_related (profile->recorder, pod->info.object, NULL, "Binding", "Normal", "Scheduled",
+                                     "Successfully assigned %s/%s to %s", pod->info.ns, pod->info.name, node_name);
       return;
     }
   if (record == NULL || record->place != PLACE_BINDING)
@@ -556,10 +558,12 @@ begin_informers (Driver *driver)
       profile->recorder = cube_recorder_new (driver->context, driver->client, profile->name, host);
     }
   driver->pods_resource = cube_schema_resource (schema, "v1", "pods");
-  driver->nodes_informer = cube_informer_new (driver->client, cube_schema_resource (schema, "v1", "nodes"), NULL, NULL, NULL, driver->loop, driver_on_node, driver);
+  driver->nodes_informer = cube_informer_new (driver->client, cube_schema_resource (schema, "v1", "nodes"), NULL, NULL, NULL, driver->loop,
+                                              driver_on_node, driver);
   driver->pods_informer = cube_informer_new (driver->client, driver->pods_resource, NULL, NULL, NULL, driver->loop, driver_on_pod, driver);
   if (cube_view_bool (cube_view_member (cube_context_config (driver->context), "leaderElect"), TRUE))
-    driver->election = cube_election_new (driver->context, driver->client, "kube-system", "kube-scheduler", identity, driver->loop, on_leading, on_not_leading, driver);
+    driver->election = cube_election_new (driver->context, driver->client, "kube-system", "kube-scheduler", identity, driver->loop,
+                                          on_leading, on_not_leading, driver);
 }
 
 gboolean

@@ -27,12 +27,12 @@ struct _Pass {
   guint32 *spot;           /* by node: in its bucket */
   const char **reason;     /* by node */
   guint8 *refuser;
-  GArray **buckets;        /* by total: of guint32 */
+  GArray **buckets; /* by total: of guint32 */
   gint top, n_buckets;
   Normal *normals;
   guint n_normals, n_feasible;
-  gboolean is_stale;       /* normalise anew */
-  gboolean is_told;        /* refusal is of the present state */
+  gboolean is_stale; /* normalise anew */
+  gboolean is_told;  /* refusal is of the present state */
   Refusal refusal;
 };
 
@@ -309,7 +309,8 @@ fill_policy (Pass *pass, guint policy, gint64 *into)
   for (guint i = 0; i < pass->n_nodes; i++)
     if (pass->total[i] >= 0)
       {
-        gint64 raw = ops->score (score->impl->state, &score->cycle, pass->score_run.data[policy], &pass->pod->info, &((const Node *) nodes->pdata[i])->info);
+        gint64 raw = ops->score (score->impl->state, &score->cycle, pass->score_run.data[policy], &pass->pod->info,
+                                 &((const Node *) nodes->pdata[i])->info);
 
         if (into != NULL)
           into[i] = raw;
@@ -334,7 +335,8 @@ fill (Pass *pass)
         pass->n_feasible++;
         g_array_append_val (feasible, nodes->pdata[i]);
       }
-  run_pre_scores (pass->engine, profile, &pass->score_run, pass->pod, (const CubeNodeInfo *const *) (gconstpointer) feasible->data, feasible->len, FALSE);
+  run_pre_scores (pass->engine, profile, &pass->score_run, pass->pod, (const CubeNodeInfo *const *) (gconstpointer) feasible->data,
+                  feasible->len, FALSE);
   find_normals (pass);
   for (guint i = 0; i < profile->n_scores; i++)
     if ((pass->score_run.skipped >> i & 1) == 0 && !CUBE_OPS_HAS (profile->scores[i].ops, normalize))
@@ -406,7 +408,8 @@ pass_is_valid (const Pass *pass, const Profile *profile, const Engine *engine)
 {
   guint64 behind = engine->cache->n_changes - pass->seen;
 
-  return pass->profile == profile && pass->structure == engine->cache->structure && behind < CHANGE_LOG && behind <= (guint64) pass->n_nodes + 64;
+  return pass->profile == profile && pass->structure == engine->cache->structure && behind < CHANGE_LOG
+         && behind <= (guint64) pass->n_nodes + 64;
 }
 
 static void

@@ -56,7 +56,8 @@ component_is_ready (gpointer data, char **ret_why)
 {
   State *state = data;
 
-  if (state->driver != NULL && cube_informer_has_synced (state->driver->pods_informer) && cube_informer_has_synced (state->driver->nodes_informer))
+  if (state->driver != NULL && cube_informer_has_synced (state->driver->pods_informer)
+      && cube_informer_has_synced (state->driver->nodes_informer))
     return TRUE;
   *ret_why = g_strdup ("pods and nodes are being read");
   return FALSE;
@@ -97,10 +98,11 @@ static const CubeInterfaceImpl impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (.name = "scheduler-driver", .version = "1", .description = "gives pods their nodes by the policies that are loaded", .license = "Apache-2.0",
-                    .impls = impls, .load = driver_load, .unload = driver_unload,
-                    .config_schema = "percentageOfNodesToScore int 0 share of the nodes a pod is scored on, in percent; 0 = by their number\n"
-                                     "podInitialBackoffSeconds int 1 wait after the first refusal\n"
-                                     "podMaxBackoffSeconds int 10 longest wait\n"
-                                     "leaderElect bool true only one of several schedulers works\n"
-                                     "profiles any none as in KubeSchedulerConfiguration");
+CUBE_PLUGIN_DEFINE (.name = "scheduler-driver", .version = "1", .description = "gives pods their nodes by the policies that are loaded",
+                    .license = "Apache-2.0", .impls = impls, .load = driver_load, .unload = driver_unload,
+                    .config_schema =
+                        "percentageOfNodesToScore int 0 share of the nodes a pod is scored on, in percent; 0 = by their number\n"
+                        "podInitialBackoffSeconds int 1 wait after the first refusal\n"
+                        "podMaxBackoffSeconds int 10 longest wait\n"
+                        "leaderElect bool true only one of several schedulers works\n"
+                        "profiles any none as in KubeSchedulerConfiguration");

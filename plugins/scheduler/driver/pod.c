@@ -4,7 +4,7 @@
 #include <cube/schema.h>
 #include <string.h>
 
-#define DEFAULT_CPU_MILLIS 100                     /* of a container without request, for scoring only */
+#define DEFAULT_CPU_MILLIS 100 /* of a container without request, for scoring only */
 #define DEFAULT_MEMORY_BYTES (200 * 1024 * 1024LL)
 
 /* ---- the hash of a class ---- */
@@ -189,7 +189,8 @@ read_ports (Class *class, CubeView spec)
         continue;
       for (cube_iter_init (&it, cube_view_member (container, "ports")); cube_iter_next (&it, NULL, &port);)
         {
-          CubeHostPort one = { cube_view_string_or (cube_view_member (port, "protocol"), "TCP"), cube_view_string_or (cube_view_member (port, "hostIP"), ""),
+          CubeHostPort one = { cube_view_string_or (cube_view_member (port, "protocol"), "TCP"),
+                               cube_view_string_or (cube_view_member (port, "hostIP"), ""),
                                (gint32) CLAMP (cube_view_int (cube_view_member (port, "hostPort"), 0), 0, 65535) };
 
           if (one.port > 0)

@@ -4,9 +4,14 @@
 #include <string.h>
 
 /* Kubernetes' order; others follow by id. */
-static const char *const known_order[] = { "NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit",
-  "VolumeRestrictions", "NodeVolumeLimits", "VolumeBinding", "VolumeZone", "PodTopologySpread", "InterPodAffinity", "DefaultPreemption",
-  "NodeResourcesBalancedAllocation", "ImageLocality" };
+static const char *const known_order[] = { "NodeUnschedulable",  "NodeName",
+                                           "TaintToleration",    "NodeAffinity",
+                                           "NodePorts",          "NodeResourcesFit",
+                                           "VolumeRestrictions", "NodeVolumeLimits",
+                                           "VolumeBinding",      "VolumeZone",
+                                           "PodTopologySpread",  "InterPodAffinity",
+                                           "DefaultPreemption",  "NodeResourcesBalancedAllocation",
+                                           "ImageLocality" };
 
 static guint
 rank_of (const char *id)
@@ -87,7 +92,8 @@ read_percentage (CubeView view, const char *where, int fallback, int *ret_percen
 
   if (percentage < 0 || percentage > 100)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "%s: percentageOfNodesToScore %" G_GINT64_FORMAT ", expected 0 to 100", where, percentage);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "%s: percentageOfNodesToScore %" G_GINT64_FORMAT ", expected 0 to 100", where,
+                   percentage);
       return FALSE;
     }
   *ret_percentage = (int) percentage;
@@ -131,7 +137,8 @@ profiles_new (CubeView config, GError **error)
     return NULL;
   if (cube_view_exists (list) && cube_view_type (list) != CUBE_VALUE_ARRAY)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "profiles: found %s, expected an array", cube_value_type_name (cube_view_type (list)));
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "profiles: found %s, expected an array",
+                   cube_value_type_name (cube_view_type (list)));
       return NULL;
     }
   for (cube_iter_init (&it, list); cube_iter_next (&it, NULL, &one);)
@@ -219,7 +226,8 @@ load_filters (Profile *profile, CubeContext *context, CubeRegistry *registry)
           g_warning ("profile %s: more than %d filter policies; %s and later ones are left out", profile->name, MAX_POLICIES, impl->id);
           return;
         }
-      profile->filters[profile->n_filters++] = (Filter){ .impl = cube_impl_ref (impl), .ops = ops, .cycle = cycle_of (profile, context, impl->id) };
+      profile->filters[profile->n_filters++] =
+          (Filter){ .impl = cube_impl_ref (impl), .ops = ops, .cycle = cycle_of (profile, context, impl->id) };
       profile->has_specific |= ops->is_pod_specific;
     }
 }
@@ -243,8 +251,8 @@ load_scores (Profile *profile, CubeContext *context, CubeRegistry *registry)
           g_warning ("profile %s: more than %d score policies; %s and later ones are left out", profile->name, MAX_POLICIES, impl->id);
           return;
         }
-      profile->scores[profile->n_scores++]
-        = (Score){ .impl = cube_impl_ref (impl), .ops = ops, .cycle = cycle_of (profile, context, impl->id), .weight = weight };
+      profile->scores[profile->n_scores++] =
+          (Score){ .impl = cube_impl_ref (impl), .ops = ops, .cycle = cycle_of (profile, context, impl->id), .weight = weight };
       profile->has_specific |= ops->is_pod_specific;
     }
 }
@@ -290,7 +298,8 @@ profile_load (Profile *profile, CubeContext *context, CubeRegistry *registry)
   load_hooks (profile, profile->permits, context, registry, CUBE_PERMIT_PLUGIN, "permit");
   load_hooks (profile, profile->binds, context, registry, CUBE_BIND_PLUGIN, "bind");
   load_hooks (profile, profile->post_filters, context, registry, CUBE_POST_FILTER_PLUGIN, "postFilter");
-  profile->needs_document = profile->has_specific || profile->reserves->len > 0 || profile->permits->len > 0 || binds_need_document (profile);
+  profile->needs_document =
+      profile->has_specific || profile->reserves->len > 0 || profile->permits->len > 0 || binds_need_document (profile);
 }
 
 static void

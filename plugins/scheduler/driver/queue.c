@@ -80,7 +80,8 @@ heap_remove (GPtrArray *heap, Before before, Record *record)
 void
 queue_init (Queue *queue)
 {
-  *queue = (Queue){ .active = g_ptr_array_new (), .backoff = g_ptr_array_new (), .initial_us = G_USEC_PER_SEC, .max_us = 10 * G_USEC_PER_SEC };
+  *queue =
+      (Queue){ .active = g_ptr_array_new (), .backoff = g_ptr_array_new (), .initial_us = G_USEC_PER_SEC, .max_us = 10 * G_USEC_PER_SEC };
   g_queue_init (&queue->unschedulable);
   g_queue_init (&queue->gated);
 }

@@ -8,8 +8,14 @@
 #define LOW (23 * MIB)
 #define HIGH_EACH (1000 * MIB)
 
-typedef struct { char *name; guint n_nodes; } Image;
-typedef struct { GArray *images; guint n_containers, n_nodes; } Wanted;
+typedef struct {
+  char *name;
+  guint n_nodes;
+} Image;
+typedef struct {
+  GArray *images;
+  guint n_containers, n_nodes;
+} Wanted;
 
 /* Without a tag :latest is meant. (transfer full) */
 static char *
@@ -62,7 +68,8 @@ free_data (gpointer state, gpointer cycle_data)
 }
 
 static CubeFit
-pre_score (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, const CubeNodeInfo *const *nodes, guint n_nodes, gpointer *ret_cycle_data)
+pre_score (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, const CubeNodeInfo *const *nodes, guint n_nodes,
+           gpointer *ret_cycle_data)
 {
   Wanted *wanted = g_new0 (Wanted, 1);
   CubeContainerIter iter;
@@ -108,7 +115,9 @@ score (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePo
   return 100 * (sum - LOW) / (high - LOW);
 }
 
-static const CubeScoreOps score_ops = { .ops_size = sizeof score_ops, .default_weight = 1, .pre_score = pre_score, .score = score, .free_data = free_data };
+static const CubeScoreOps score_ops = {
+  .ops_size = sizeof score_ops, .default_weight = 1, .pre_score = pre_score, .score = score, .free_data = free_data
+};
 
 static gboolean
 load (CubeContext *context, gpointer *ret_state, GError **error)
@@ -119,5 +128,5 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
 
 static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_SCORE_PLUGIN, CUBE_SCORE_VERSION, "ImageLocality", score_ops), { NULL } };
 
-CUBE_PLUGIN_DEFINE (.name = "scheduler-image-locality", .version = "1", .description = "prefers nodes that have a pod's images", .license = "Apache-2.0",
-                    .impls = impls, .load = load);
+CUBE_PLUGIN_DEFINE (.name = "scheduler-image-locality", .version = "1", .description = "prefers nodes that have a pod's images",
+                    .license = "Apache-2.0", .impls = impls, .load = load);

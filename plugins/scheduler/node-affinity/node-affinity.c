@@ -60,7 +60,8 @@ term_matches (CubeView term, const CubeNodeInfo *node)
   if (cube_view_length (expressions) == 0 && cube_view_length (fields) == 0)
     return FALSE;
   for (cube_iter_init (&it, expressions); cube_iter_next (&it, NULL, &one);)
-    if (!requirement_holds (one, cube_view_string (cube_view_member (node->labels, cube_view_string_or (cube_view_member (one, "key"), "")))))
+    if (!requirement_holds (one,
+                            cube_view_string (cube_view_member (node->labels, cube_view_string_or (cube_view_member (one, "key"), "")))))
       return FALSE;
   for (cube_iter_init (&it, fields); cube_iter_next (&it, NULL, &one);)
     if (g_strcmp0 (cube_view_get_string (one, "key"), "metadata.name") != 0 || !requirement_holds (one, node->name))
@@ -102,7 +103,8 @@ preferred_weight (CubeView affinity, const CubeNodeInfo *node)
   CubeIter it;
   CubeView one;
 
-  for (cube_iter_init (&it, cube_view_member (affinity, "preferredDuringSchedulingIgnoredDuringExecution")); cube_iter_next (&it, NULL, &one);)
+  for (cube_iter_init (&it, cube_view_member (affinity, "preferredDuringSchedulingIgnoredDuringExecution"));
+       cube_iter_next (&it, NULL, &one);)
     if (term_matches (cube_view_member (one, "preference"), node))
       sum += cube_view_get_int (one, 0, "weight");
   return sum;
@@ -110,7 +112,9 @@ preferred_weight (CubeView affinity, const CubeNodeInfo *node)
 
 /* ---- filter ---- */
 
-typedef struct { CubeView selector, required, added; } Needs;
+typedef struct {
+  CubeView selector, required, added;
+} Needs;
 
 static CubeView
 affinity_of (const CubePodInfo *pod)
@@ -121,7 +125,8 @@ affinity_of (const CubePodInfo *pod)
 static CubeFit
 pre_filter (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, gpointer *ret_cycle_data, char **ret_reason)
 {
-  Needs needs = { cube_view_member (pod->spec, "nodeSelector"), cube_view_member (affinity_of (pod), "requiredDuringSchedulingIgnoredDuringExecution"),
+  Needs needs = { cube_view_member (pod->spec, "nodeSelector"),
+                  cube_view_member (affinity_of (pod), "requiredDuringSchedulingIgnoredDuringExecution"),
                   cube_view_get (cycle->args, "addedAffinity", "requiredDuringSchedulingIgnoredDuringExecution") };
 
   if (cube_view_length (needs.selector) == 0 && !cube_view_exists (needs.required) && !cube_view_exists (needs.added))
@@ -131,7 +136,8 @@ pre_filter (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, gpoi
 }
 
 static CubeFit
-filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePodInfo *pod, const CubeNodeInfo *node, const char **ret_reason)
+filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePodInfo *pod, const CubeNodeInfo *node,
+        const char **ret_reason)
 {
   const Needs *needs = cycle_data;
 
@@ -159,9 +165,11 @@ has_preference (CubeView affinity)
 }
 
 static CubeFit
-pre_score (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, const CubeNodeInfo *const *nodes, guint n_nodes, gpointer *ret_cycle_data)
+pre_score (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, const CubeNodeInfo *const *nodes, guint n_nodes,
+           gpointer *ret_cycle_data)
 {
-  return has_preference (affinity_of (pod)) || has_preference (cube_view_member (cycle->args, "addedAffinity")) ? CUBE_FIT_OK : CUBE_FIT_SKIP;
+  return has_preference (affinity_of (pod)) || has_preference (cube_view_member (cycle->args, "addedAffinity")) ? CUBE_FIT_OK
+                                                                                                                : CUBE_FIT_SKIP;
 }
 
 static gint64
@@ -181,7 +189,9 @@ static const CubeFilterOps filter_ops = { .ops_size = sizeof filter_ops,
                                           .pre_filter = pre_filter,
                                           .filter = filter,
                                           .free_data = free_data };
-static const CubeScoreOps score_ops = { .ops_size = sizeof score_ops, .default_weight = 2, .pre_score = pre_score, .score = score, .normalize = normalize };
+static const CubeScoreOps score_ops = {
+  .ops_size = sizeof score_ops, .default_weight = 2, .pre_score = pre_score, .score = score, .normalize = normalize
+};
 
 static gboolean
 load (CubeContext *context, gpointer *ret_state, GError **error)
@@ -196,5 +206,6 @@ static const CubeInterfaceImpl impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (.name = "scheduler-node-affinity", .version = "1", .description = "sends pods to the nodes their selectors and affinities name",
-                    .license = "Apache-2.0", .impls = impls, .load = load);
+CUBE_PLUGIN_DEFINE (.name = "scheduler-node-affinity", .version = "1",
+                    .description = "sends pods to the nodes their selectors and affinities name", .license = "Apache-2.0", .impls = impls,
+                    .load = load);

@@ -16,7 +16,8 @@ pre_filter (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, gpoi
 }
 
 static CubeFit
-filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePodInfo *pod, const CubeNodeInfo *node, const char **ret_reason)
+filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePodInfo *pod, const CubeNodeInfo *node,
+        const char **ret_reason)
 {
   const char *wanted = wanted_node (pod);
 
@@ -26,7 +27,9 @@ filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubeP
   return CUBE_FIT_UNRESOLVABLE;
 }
 
-static const CubeFilterOps filter_ops = { .ops_size = sizeof filter_ops, .wake_on = CUBE_WAKE_NODE_ADD, .pre_filter = pre_filter, .filter = filter };
+static const CubeFilterOps filter_ops = {
+  .ops_size = sizeof filter_ops, .wake_on = CUBE_WAKE_NODE_ADD, .pre_filter = pre_filter, .filter = filter
+};
 
 static gboolean
 load (CubeContext *context, gpointer *ret_state, GError **error)
@@ -37,5 +40,5 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
 
 static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_FILTER_PLUGIN, CUBE_FILTER_VERSION, "NodeName", filter_ops), { NULL } };
 
-CUBE_PLUGIN_DEFINE (.name = "scheduler-node-name", .version = "1", .description = "keeps pods to the node they name", .license = "Apache-2.0", .impls = impls,
-                    .load = load);
+CUBE_PLUGIN_DEFINE (.name = "scheduler-node-name", .version = "1", .description = "keeps pods to the node they name",
+                    .license = "Apache-2.0", .impls = impls, .load = load);

@@ -33,7 +33,8 @@ pods_conflict (const CubePodInfo *a, const CubePodInfo *b)
 }
 
 static CubeFit
-filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePodInfo *pod, const CubeNodeInfo *node, const char **ret_reason)
+filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePodInfo *pod, const CubeNodeInfo *node,
+        const char **ret_reason)
 {
   for (guint i = 0; i < node->n_pods; i++)
     if (pods_conflict (pod, node->pods[i]))

@@ -62,7 +62,8 @@ is_ignored (CubeView args, const char *name)
 }
 
 static CubeFit
-filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePodInfo *pod, const CubeNodeInfo *node, const char **ret_reason)
+filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePodInfo *pod, const CubeNodeInfo *node,
+        const char **ret_reason)
 {
   Shortage shortage = { NULL, FALSE, cycle->args };
 
@@ -89,7 +90,8 @@ filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubeP
 /* ---- score ---- */
 
 static CubeFit
-pre_score (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, const CubeNodeInfo *const *nodes, guint n_nodes, gpointer *ret_cycle_data)
+pre_score (gpointer state, const CubeCycle *cycle, const CubePodInfo *pod, const CubeNodeInfo *const *nodes, guint n_nodes,
+           gpointer *ret_cycle_data)
 {
   if (cube_view_exists (cube_view_member (cycle->args, "scoringStrategy")))
     *ret_cycle_data = strategy_new (cycle->args);
@@ -108,10 +110,13 @@ free_data (gpointer state, gpointer cycle_data)
   strategy_free (cycle_data);
 }
 
-static const CubeFilterOps filter_ops = {
-  .ops_size = sizeof filter_ops, .wake_on = CUBE_WAKE_NODE_ADD | CUBE_WAKE_NODE_ALLOCATABLE | CUBE_WAKE_POD_DELETE | CUBE_WAKE_POD_UPDATE, .filter = filter
+static const CubeFilterOps filter_ops = { .ops_size = sizeof filter_ops,
+                                          .wake_on =
+                                              CUBE_WAKE_NODE_ADD | CUBE_WAKE_NODE_ALLOCATABLE | CUBE_WAKE_POD_DELETE | CUBE_WAKE_POD_UPDATE,
+                                          .filter = filter };
+static const CubeScoreOps score_ops = {
+  .ops_size = sizeof score_ops, .default_weight = 1, .pre_score = pre_score, .score = score, .free_data = free_data
 };
-static const CubeScoreOps score_ops = { .ops_size = sizeof score_ops, .default_weight = 1, .pre_score = pre_score, .score = score, .free_data = free_data };
 
 /* The state is the default strategy. */
 static gboolean
@@ -133,5 +138,5 @@ static const CubeInterfaceImpl impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (.name = "scheduler-node-resources-fit", .version = "1", .description = "fits pods into what nodes have left", .license = "Apache-2.0",
-                    .impls = impls, .load = load, .unload = unload);
+CUBE_PLUGIN_DEFINE (.name = "scheduler-node-resources-fit", .version = "1", .description = "fits pods into what nodes have left",
+                    .license = "Apache-2.0", .impls = impls, .load = load, .unload = unload);

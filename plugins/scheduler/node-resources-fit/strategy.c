@@ -31,7 +31,8 @@ shape_score (const GArray *shape, gint64 utilization)
       if (i == 0)
         return points[0].score;
       return points[i - 1].score
-             + (points[i].score - points[i - 1].score) * (utilization - points[i - 1].utilization) / (points[i].utilization - points[i - 1].utilization);
+             + (points[i].score - points[i - 1].score) * (utilization - points[i - 1].utilization)
+                   / (points[i].utilization - points[i - 1].utilization);
     }
   return shape->len > 0 ? points[shape->len - 1].score : 0;
 }
@@ -68,7 +69,9 @@ strategy_new (CubeView args)
   Strategy *strategy = g_new0 (Strategy, 1);
   CubeIter it;
 
-  strategy->type = g_str_equal (type, "MostAllocated") ? STRATEGY_MOST : g_str_equal (type, "RequestedToCapacityRatio") ? STRATEGY_RATIO : STRATEGY_LEAST;
+  strategy->type = g_str_equal (type, "MostAllocated")              ? STRATEGY_MOST
+                   : g_str_equal (type, "RequestedToCapacityRatio") ? STRATEGY_RATIO
+                                                                    : STRATEGY_LEAST;
   strategy->resources = g_array_new (FALSE, FALSE, sizeof (StrategyResource));
   g_array_set_clear_func (strategy->resources, resource_clear);
   strategy->shape = g_array_new (FALSE, FALSE, sizeof (ShapePoint));
@@ -82,7 +85,8 @@ strategy_new (CubeView args)
     }
   for (cube_iter_init (&it, cube_view_get (scoring, "requestedToCapacityRatio", "shape")); cube_iter_next (&it, NULL, &one);)
     {
-      ShapePoint point = { CLAMP (cube_view_get_int (one, 0, "utilization"), 0, 100), CLAMP (cube_view_get_int (one, 0, "score"), 0, 10) * 10 };
+      ShapePoint point = { CLAMP (cube_view_get_int (one, 0, "utilization"), 0, 100),
+                           CLAMP (cube_view_get_int (one, 0, "score"), 0, 10) * 10 };
 
       g_array_append_val (strategy->shape, point);
     }

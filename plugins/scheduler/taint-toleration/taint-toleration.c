@@ -7,7 +7,8 @@ static const char *const hard[] = { "NoSchedule", "NoExecute", NULL };
 static const char *const soft[] = { "PreferNoSchedule", NULL };
 
 static CubeFit
-filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePodInfo *pod, const CubeNodeInfo *node, const char **ret_reason)
+filter (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePodInfo *pod, const CubeNodeInfo *node,
+        const char **ret_reason)
 {
   CubeView taints = cube_view_member (node->spec, "taints");
 
@@ -22,7 +23,8 @@ score (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePo
 {
   CubeView taints = cube_view_member (node->spec, "taints");
 
-  return cube_view_exists (taints) ? toleration_count_untolerated (taints, cube_view_member (pod->spec, "tolerations"), soft, G_MAXUINT) : 0;
+  return cube_view_exists (taints) ? toleration_count_untolerated (taints, cube_view_member (pod->spec, "tolerations"), soft, G_MAXUINT)
+                                   : 0;
 }
 
 static void
@@ -31,7 +33,9 @@ normalize (gpointer state, gint64 *scores, guint n_scores)
   cube_score_normalize (scores, n_scores, 100, TRUE);
 }
 
-static const CubeFilterOps filter_ops = { .ops_size = sizeof filter_ops, .wake_on = CUBE_WAKE_NODE_ADD | CUBE_WAKE_NODE_TAINT, .filter = filter };
+static const CubeFilterOps filter_ops = { .ops_size = sizeof filter_ops,
+                                          .wake_on = CUBE_WAKE_NODE_ADD | CUBE_WAKE_NODE_TAINT,
+                                          .filter = filter };
 static const CubeScoreOps score_ops = { .ops_size = sizeof score_ops, .default_weight = 3, .score = score, .normalize = normalize };
 
 static gboolean
@@ -47,5 +51,6 @@ static const CubeInterfaceImpl impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (.name = "scheduler-taint-toleration", .version = "1", .description = "keeps pods off nodes whose taints they do not tolerate",
-                    .license = "Apache-2.0", .impls = impls, .load = load);
+CUBE_PLUGIN_DEFINE (.name = "scheduler-taint-toleration", .version = "1",
+                    .description = "keeps pods off nodes whose taints they do not tolerate", .license = "Apache-2.0", .impls = impls,
+                    .load = load);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-extern const CubePluginDescriptor cube_plugin_scheduler_node_name, cube_plugin_scheduler_node_unschedulable, cube_plugin_scheduler_node_resources_fit,
-  cube_plugin_scheduler_balanced_allocation, cube_plugin_scheduler_node_affinity, cube_plugin_scheduler_taint_toleration, cube_plugin_scheduler_node_ports,
-  cube_plugin_scheduler_image_locality, cube_plugin_scheduler_default_binder;
+extern const CubePluginDescriptor cube_plugin_scheduler_node_name, cube_plugin_scheduler_node_unschedulable,
+    cube_plugin_scheduler_node_resources_fit, cube_plugin_scheduler_balanced_allocation, cube_plugin_scheduler_node_affinity,
+    cube_plugin_scheduler_taint_toleration, cube_plugin_scheduler_node_ports, cube_plugin_scheduler_image_locality,
+    cube_plugin_scheduler_default_binder;
 
 typedef struct {
   const CubePluginDescriptor *plugin;
@@ -42,10 +43,10 @@ add (CubeRegistry *registry, CubeProcess *process, const CubePluginDescriptor *p
 void
 policies_add (CubeRegistry *registry, CubeProcess *process, gboolean with_binder)
 {
-  const CubePluginDescriptor *const all[]
-    = { &cube_plugin_scheduler_node_name,       &cube_plugin_scheduler_node_unschedulable, &cube_plugin_scheduler_node_resources_fit,
-        &cube_plugin_scheduler_node_affinity,   &cube_plugin_scheduler_taint_toleration,   &cube_plugin_scheduler_balanced_allocation,
-        &cube_plugin_scheduler_node_ports,      &cube_plugin_scheduler_image_locality };
+  const CubePluginDescriptor *const all[] = { &cube_plugin_scheduler_node_name,          &cube_plugin_scheduler_node_unschedulable,
+                                              &cube_plugin_scheduler_node_resources_fit, &cube_plugin_scheduler_node_affinity,
+                                              &cube_plugin_scheduler_taint_toleration,   &cube_plugin_scheduler_balanced_allocation,
+                                              &cube_plugin_scheduler_node_ports,         &cube_plugin_scheduler_image_locality };
 
   for (guint i = 0; i < G_N_ELEMENTS (all); i++)
     add (registry, process, all[i]);

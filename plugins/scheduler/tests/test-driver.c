@@ -38,9 +38,10 @@ world_clear (World *world)
 static void
 add_node (World *world, const char *name, const char *labels, const char *spec, const char *cpu)
 {
-  g_autoptr (CubeValue) value = json ("{'apiVersion':'v1','kind':'Node','metadata':{'name':'%s','labels':{%s}},'spec':{%s},"
-                                      "'status':{'allocatable':{'cpu':'%s','memory':'8Gi','pods':'110'},'capacity':{'cpu':'%s','memory':'8Gi','pods':'110'}}}",
-                                      name, labels, spec, cpu, cpu);
+  g_autoptr (CubeValue) value =
+      json ("{'apiVersion':'v1','kind':'Node','metadata':{'name':'%s','labels':{%s}},'spec':{%s},"
+            "'status':{'allocatable':{'cpu':'%s','memory':'8Gi','pods':'110'},'capacity':{'cpu':'%s','memory':'8Gi','pods':'110'}}}",
+            name, labels, spec, cpu, cpu);
 
   cube_object_unref (create (&world->base, "v1", "nodes", NULL, value));
 }
@@ -48,9 +49,10 @@ add_node (World *world, const char *name, const char *labels, const char *spec, 
 static void
 add_pod (World *world, const char *name, const char *spec, const char *cpu)
 {
-  g_autoptr (CubeValue) value = json ("{'apiVersion':'v1','kind':'Pod','metadata':{'name':'%s'},'spec':{'containers':[{'name':'a','image':'x',"
-                                      "'resources':{'requests':{'cpu':'%s'}}}]%s%s}}",
-                                      name, cpu, *spec != '\0' ? "," : "", spec);
+  g_autoptr (CubeValue) value =
+      json ("{'apiVersion':'v1','kind':'Pod','metadata':{'name':'%s'},'spec':{'containers':[{'name':'a','image':'x',"
+            "'resources':{'requests':{'cpu':'%s'}}}]%s%s}}",
+            name, cpu, *spec != '\0' ? "," : "", spec);
 
   cube_object_unref (create (&world->base, "v1", "pods", "default", value));
 }
@@ -90,7 +92,8 @@ assert_refused (World *world, const char *pod, const char *message)
 static char *
 event_about (World *world, const char *pod, const char *reason)
 {
-  g_autoptr (GPtrArray) events = cube_client_list (world->base.client, resource (&world->base, "v1", "events"), "default", NULL, NULL, NULL);
+  g_autoptr (GPtrArray) events =
+      cube_client_list (world->base.client, resource (&world->base, "v1", "events"), "default", NULL, NULL, NULL);
 
   for (guint i = 0; i < events->len; i++)
     {
@@ -116,7 +119,8 @@ patch (World *world, const char *plural, const char *ns, const char *name, const
 {
   g_autoptr (CubeValue) body = json ("%s", text);
   g_autoptr (GError) error = NULL;
-  CubeObject *object = cube_client_patch (world->base.client, resource (&world->base, "v1", plural), NULL, ns, name, CUBE_PATCH_MERGE, body, &error);
+  CubeObject *object =
+      cube_client_patch (world->base.client, resource (&world->base, "v1", plural), NULL, ns, name, CUBE_PATCH_MERGE, body, &error);
 
   g_assert_no_error (error);
   cube_object_unref (object);
@@ -176,11 +180,13 @@ test_refused (void)
   add_node (&world, "cordoned", "", "'unschedulable':true", "8");
   add_pod (&world, "p", "", "2");
   settle (&world);
-  assert_refused (&world, "p", "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable.");
+  assert_refused (&world, "p",
+                  "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable.");
   {
     g_autofree char *event = event_about (&world, "p", "FailedScheduling");
 
-    g_assert_cmpstr (event, ==, "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable.");
+    g_assert_cmpstr (event, ==,
+                     "0/3 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable.");
   }
   patch (&world, "nodes", NULL, "tainted", "{'spec':{'taints':null}}");
   settle (&world);
@@ -204,7 +210,8 @@ test_hints (void)
   settle (&world);
   assert_refused (&world, "labelled", "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.");
   assert_refused (&world, "waiting", "0/1 nodes are available: 1 Insufficient cpu.");
-  g_assert_true (cube_client_delete (world.base.client, resource (&world.base, "v1", "pods"), "default", "first", NULL, 0, CUBE_PROPAGATION_DEFAULT, &error));
+  g_assert_true (cube_client_delete (world.base.client, resource (&world.base, "v1", "pods"), "default", "first", NULL, 0,
+                                     CUBE_PROPAGATION_DEFAULT, &error));
   settle (&world);
   assert_on (&world, "waiting", "n");
   g_assert_cmpuint (record_of (&world, "labelled")->attempts, ==, 1); /* a deleted pod cannot help it */
@@ -236,8 +243,10 @@ test_profiles (void)
 {
   World world;
 
-  world_init (&world, "{'profiles':[{'schedulerName':'default-scheduler'},{'schedulerName':'packer','plugins':{'score':{'disabled':[{'name':'*'}],"
-                      "'enabled':[{'name':'NodeResourcesFit'}]}},'pluginConfig':[{'name':'NodeResourcesFit','args':{'scoringStrategy':{'type':'MostAllocated'}}}]}]}");
+  world_init (
+      &world,
+      "{'profiles':[{'schedulerName':'default-scheduler'},{'schedulerName':'packer','plugins':{'score':{'disabled':[{'name':'*'}],"
+      "'enabled':[{'name':'NodeResourcesFit'}]}},'pluginConfig':[{'name':'NodeResourcesFit','args':{'scoringStrategy':{'type':'MostAllocated'}}}]}]}");
   add_node (&world, "a", "", "", "4");
   add_node (&world, "b", "", "", "4");
   add_pod (&world, "first", "'nodeSelector':{}", "1");
@@ -262,8 +271,8 @@ test_profiles (void)
 static void
 test_bad_profiles (void)
 {
-  static const char *const bad[] = { "{'profiles':[{},{}]}", "{'profiles':[{'schedulerName':'a'},{'schedulerName':'a'}]}", "{'profiles':{}}",
-                                     "{'percentageOfNodesToScore':101}",
+  static const char *const bad[] = { "{'profiles':[{},{}]}", "{'profiles':[{'schedulerName':'a'},{'schedulerName':'a'}]}",
+                                     "{'profiles':{}}", "{'percentageOfNodesToScore':101}",
                                      "{'profiles':[{'plugins':{'score':{'enabled':[{'name':'x','weight':101}]}}}]}" };
 
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++)

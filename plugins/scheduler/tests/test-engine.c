@@ -44,14 +44,17 @@ world_clear (World *world)
 static void
 add_random_node (World *world, guint i)
 {
-  static const char *const specs[] = { "", "'unschedulable':true", "'taints':[{'key':'a','effect':'NoSchedule'}]",
+  static const char *const specs[] = { "",
+                                       "'unschedulable':true",
+                                       "'taints':[{'key':'a','effect':'NoSchedule'}]",
                                        "'taints':[{'key':'a','effect':'PreferNoSchedule'},{'key':'b','effect':'PreferNoSchedule'}]",
-                                       "'taints':[{'key':'c','effect':'PreferNoSchedule'}]", "" };
+                                       "'taints':[{'key':'c','effect':'PreferNoSchedule'}]",
+                                       "" };
   guint64 bits = cube_context_random (world->context);
   g_autofree char *name = g_strdup_printf ("n%u", i);
   g_autofree char *metadata = g_strdup_printf ("'labels':{'zone':'z%u','rank':'%u'}", (guint) (bits >> 8) % 3, (guint) (bits >> 16) % 9);
-  g_autofree char *allocatable = g_strdup_printf ("'cpu':'%u','memory':'%uGi','pods':'%u'", 2 + (guint) (bits >> 24) % 4, 2 + (guint) (bits >> 32) % 4,
-                                                  5 + (guint) (bits >> 40) % 6);
+  g_autofree char *allocatable = g_strdup_printf ("'cpu':'%u','memory':'%uGi','pods':'%u'", 2 + (guint) (bits >> 24) % 4,
+                                                  2 + (guint) (bits >> 32) % 4, 5 + (guint) (bits >> 40) % 6);
   g_autoptr (CubeObject) node = node_object (name, metadata, specs[bits % G_N_ELEMENTS (specs)], allocatable, "");
 
   cache_put_node (world->cache, node);

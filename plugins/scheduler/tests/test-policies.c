@@ -77,7 +77,8 @@ score (World *world, const char *id, const char *spec, const char *container, co
   const CubeScoreOps *ops = score_ops_of (world->registry, id, &state);
   gint64 result = G_MININT64;
 
-  if (ops->pre_score == NULL || ops->pre_score (state, &world->cycle, &pod->info, world->cycle.nodes, world->cycle.n_nodes, &data) == CUBE_FIT_OK)
+  if (ops->pre_score == NULL
+      || ops->pre_score (state, &world->cycle, &pod->info, world->cycle.nodes, world->cycle.n_nodes, &data) == CUBE_FIT_OK)
     result = ops->score (state, &world->cycle, data, &pod->info, &node->info);
   if (data != NULL)
     ops->free_data (state, data);
@@ -94,9 +95,11 @@ test_fit (void)
 
   world_init (&world);
   node = add_node (&world, "n", "", "", "'cpu':'2','memory':'1Gi','pods':'2','example.com/gpu':'1','ephemeral-storage':'1Gi'", "");
-  expect (&world, "NodeResourcesFit", "", "'resources':{'requests':{'cpu':'2','memory':'1Gi','example.com/gpu':'1'}}", node, CUBE_FIT_OK, NULL);
+  expect (&world, "NodeResourcesFit", "", "'resources':{'requests':{'cpu':'2','memory':'1Gi','example.com/gpu':'1'}}", node, CUBE_FIT_OK,
+          NULL);
   expect (&world, "NodeResourcesFit", "", "'resources':{'requests':{'cpu':'2001m'}}", node, CUBE_FIT_UNRESOLVABLE, "Insufficient cpu");
-  expect (&world, "NodeResourcesFit", "", "'resources':{'requests':{'cpu':'3','memory':'2Gi','example.com/gpu':'2','ephemeral-storage':'2Gi'}}", node,
+  expect (&world, "NodeResourcesFit", "",
+          "'resources':{'requests':{'cpu':'3','memory':'2Gi','example.com/gpu':'2','ephemeral-storage':'2Gi'}}", node,
           CUBE_FIT_UNRESOLVABLE, "Insufficient cpu\nInsufficient memory\nInsufficient ephemeral-storage\nInsufficient example.com/gpu");
   pod = test_pod (world.classes, "one", "", "", "'resources':{'requests':{'cpu':'1500m'}}");
   cache_add_pod (world.cache, pod, "n");
@@ -142,15 +145,19 @@ test_strategies (void)
   g_assert_cmpint (score (&world, "NodeResourcesFit", "", "'resources':{'requests':{'cpu':'1','memory':'2Gi'}}", node), ==, (75 + 50) / 2);
   g_assert_cmpint (score (&world, "NodeResourcesFit", "", "'resources':{'requests':{'cpu':'5','memory':'2Gi'}}", node), ==, (0 + 50) / 2);
   {
-    g_autoptr (CubeValue) args = json ("{'scoringStrategy':{'type':'MostAllocated','resources':[{'name':'cpu','weight':3},{'name':'memory','weight':1}]}}");
+    g_autoptr (CubeValue) args =
+        json ("{'scoringStrategy':{'type':'MostAllocated','resources':[{'name':'cpu','weight':3},{'name':'memory','weight':1}]}}");
 
     world.cycle.args = cube_value_root (args);
-    g_assert_cmpint (score (&world, "NodeResourcesFit", "", "'resources':{'requests':{'cpu':'1','memory':'2Gi'}}", node), ==, (3 * 25 + 50) / 4);
-    g_assert_cmpint (score (&world, "NodeResourcesFit", "", "'resources':{'requests':{'cpu':'9','memory':'2Gi'}}", node), ==, (3 * 100 + 50) / 4);
+    g_assert_cmpint (score (&world, "NodeResourcesFit", "", "'resources':{'requests':{'cpu':'1','memory':'2Gi'}}", node), ==,
+                     (3 * 25 + 50) / 4);
+    g_assert_cmpint (score (&world, "NodeResourcesFit", "", "'resources':{'requests':{'cpu':'9','memory':'2Gi'}}", node), ==,
+                     (3 * 100 + 50) / 4);
   }
   {
-    g_autoptr (CubeValue) args = json ("{'scoringStrategy':{'type':'RequestedToCapacityRatio','resources':[{'name':'cpu','weight':1}],"
-                                       "'requestedToCapacityRatio':{'shape':[{'utilization':0,'score':0},{'utilization':50,'score':10},{'utilization':100,'score':0}]}}}");
+    g_autoptr (CubeValue) args = json (
+        "{'scoringStrategy':{'type':'RequestedToCapacityRatio','resources':[{'name':'cpu','weight':1}],"
+        "'requestedToCapacityRatio':{'shape':[{'utilization':0,'score':0},{'utilization':50,'score':10},{'utilization':100,'score':0}]}}}");
 
     world.cycle.args = cube_value_root (args);
     g_assert_cmpint (score (&world, "NodeResourcesFit", "", "'resources':{'requests':{'cpu':'1'}}", node), ==, 50);
@@ -170,9 +177,11 @@ test_balanced (void)
   node = add_node (&world, "n", "", "", "'cpu':'10','memory':'10Gi','pods':'9'", "");
   g_assert_cmpint (score (&world, "NodeResourcesBalancedAllocation", "", "", node), ==, G_MININT64);
   /* fractions 0.5 and 0.5: as balanced as before, 50 + 50 / 2 */
-  g_assert_cmpint (score (&world, "NodeResourcesBalancedAllocation", "", "'resources':{'requests':{'cpu':'5','memory':'5Gi'}}", node), ==, 75);
+  g_assert_cmpint (score (&world, "NodeResourcesBalancedAllocation", "", "'resources':{'requests':{'cpu':'5','memory':'5Gi'}}", node), ==,
+                   75);
   /* 0.5 and 0: spread 0.25, from 100 to 75 */
-  g_assert_cmpint (score (&world, "NodeResourcesBalancedAllocation", "", "'resources':{'requests':{'cpu':'5'}}", node), ==, 50 + (50 + 75 - 100) / 2);
+  g_assert_cmpint (score (&world, "NodeResourcesBalancedAllocation", "", "'resources':{'requests':{'cpu':'5'}}", node), ==,
+                   50 + (50 + 75 - 100) / 2);
   world_clear (&world);
 }
 
@@ -185,20 +194,23 @@ test_taints (void)
 
   world_init (&world);
   node = add_node (&world, "n", "", "'taints':[{'key':'k','value':'v','effect':'NoExecute'}]", "", "");
-  soft = add_node (&world, "soft", "", "'taints':[{'key':'k','effect':'PreferNoSchedule'},{'key':'l','effect':'PreferNoSchedule'}]", "", "");
+  soft =
+      add_node (&world, "soft", "", "'taints':[{'key':'k','effect':'PreferNoSchedule'},{'key':'l','effect':'PreferNoSchedule'}]", "", "");
   cordoned = add_node (&world, "cordoned", "", "'unschedulable':true", "", "");
   expect (&world, "TaintToleration", "", "", node, CUBE_FIT_UNRESOLVABLE, "node(s) had untolerated taint(s)");
   expect (&world, "TaintToleration", "'tolerations':[{'key':'k','operator':'Exists'}]", "", node, CUBE_FIT_OK, NULL);
   expect (&world, "TaintToleration", "'tolerations':[{'key':'k','value':'v'}]", "", node, CUBE_FIT_OK, NULL);
-  expect (&world, "TaintToleration", "'tolerations':[{'key':'k','value':'w'}]", "", node, CUBE_FIT_UNRESOLVABLE, "node(s) had untolerated taint(s)");
+  expect (&world, "TaintToleration", "'tolerations':[{'key':'k','value':'w'}]", "", node, CUBE_FIT_UNRESOLVABLE,
+          "node(s) had untolerated taint(s)");
   expect (&world, "TaintToleration", "'tolerations':[{'key':'k','value':'v','effect':'NoSchedule'}]", "", node, CUBE_FIT_UNRESOLVABLE,
           "node(s) had untolerated taint(s)");
   expect (&world, "TaintToleration", "'tolerations':[{'operator':'Exists'}]", "", node, CUBE_FIT_OK, NULL);
   expect (&world, "TaintToleration", "", "", soft, CUBE_FIT_OK, NULL);
   g_assert_cmpint (score (&world, "TaintToleration", "'tolerations':[{'key':'l','operator':'Exists'}]", "", soft), ==, 1);
   expect (&world, "NodeUnschedulable", "", "", cordoned, CUBE_FIT_UNRESOLVABLE, "node(s) were unschedulable");
-  expect (&world, "NodeUnschedulable", "'tolerations':[{'key':'node.kubernetes.io/unschedulable','operator':'Exists','effect':'NoSchedule'}]", "", cordoned,
-          CUBE_FIT_OK, NULL);
+  expect (&world, "NodeUnschedulable",
+          "'tolerations':[{'key':'node.kubernetes.io/unschedulable','operator':'Exists','effect':'NoSchedule'}]", "", cordoned, CUBE_FIT_OK,
+          NULL);
   cube_score_normalize (scores, 3, 100, TRUE);
   g_assert_cmpint (scores[0], ==, 100);
   g_assert_cmpint (scores[1], ==, 50);
@@ -208,7 +220,8 @@ test_taints (void)
   world_clear (&world);
 }
 
-#define REQUIRED(expressions) "'affinity':{'nodeAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':{'nodeSelectorTerms':[" expressions "]}}}"
+#define REQUIRED(expressions)                                                                                                              \
+  "'affinity':{'nodeAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':{'nodeSelectorTerms':[" expressions "]}}}"
 
 static void
 test_affinity (void)
@@ -222,12 +235,17 @@ test_affinity (void)
   expect (&world, "NodeAffinity", "", "", node, CUBE_FIT_SKIP, NULL);
   expect (&world, "NodeAffinity", "'nodeSelector':{'disk':'ssd'}", "", node, CUBE_FIT_OK, NULL);
   expect (&world, "NodeAffinity", "'nodeSelector':{'disk':'hdd'}", "", node, CUBE_FIT_UNRESOLVABLE, words);
-  expect (&world, "NodeAffinity", REQUIRED ("{'matchExpressions':[{'key':'disk','operator':'In','values':['a','ssd']},{'key':'n','operator':'Gt','values':['4']}]}"), "",
-          node, CUBE_FIT_OK, NULL);
-  expect (&world, "NodeAffinity", REQUIRED ("{'matchExpressions':[{'key':'n','operator':'Lt','values':['5']}]}"), "", node, CUBE_FIT_UNRESOLVABLE, words);
-  expect (&world, "NodeAffinity", REQUIRED ("{'matchExpressions':[{'key':'x','operator':'NotIn','values':['y']},{'key':'x','operator':'DoesNotExist'}]}"), "", node,
+  expect (
+      &world, "NodeAffinity",
+      REQUIRED ("{'matchExpressions':[{'key':'disk','operator':'In','values':['a','ssd']},{'key':'n','operator':'Gt','values':['4']}]}"),
+      "", node, CUBE_FIT_OK, NULL);
+  expect (&world, "NodeAffinity", REQUIRED ("{'matchExpressions':[{'key':'n','operator':'Lt','values':['5']}]}"), "", node,
+          CUBE_FIT_UNRESOLVABLE, words);
+  expect (&world, "NodeAffinity",
+          REQUIRED ("{'matchExpressions':[{'key':'x','operator':'NotIn','values':['y']},{'key':'x','operator':'DoesNotExist'}]}"), "", node,
           CUBE_FIT_OK, NULL);
-  expect (&world, "NodeAffinity", REQUIRED ("{},{'matchFields':[{'key':'metadata.name','operator':'In','values':['n']}]}"), "", node, CUBE_FIT_OK, NULL);
+  expect (&world, "NodeAffinity", REQUIRED ("{},{'matchFields':[{'key':'metadata.name','operator':'In','values':['n']}]}"), "", node,
+          CUBE_FIT_OK, NULL);
   expect (&world, "NodeAffinity", REQUIRED ("{}"), "", node, CUBE_FIT_UNRESOLVABLE, words);
   g_assert_cmpint (score (&world, "NodeAffinity", "", "", node), ==, G_MININT64);
   g_assert_cmpint (score (&world, "NodeAffinity",
@@ -237,8 +255,9 @@ test_affinity (void)
                           "", node),
                    ==, 7);
   {
-    g_autoptr (CubeValue) args = json ("{'addedAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':{'nodeSelectorTerms':[{'matchExpressions':"
-                                       "[{'key':'pool','operator':'Exists'}]}]}}}");
+    g_autoptr (CubeValue) args =
+        json ("{'addedAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':{'nodeSelectorTerms':[{'matchExpressions':"
+              "[{'key':'pool','operator':'Exists'}]}]}}}");
 
     world.cycle.args = cube_value_root (args);
     expect (&world, "NodeAffinity", "", "", node, CUBE_FIT_UNRESOLVABLE, "node(s) didn't match scheduler-enforced node affinity");
@@ -282,7 +301,8 @@ test_images (void)
   /* 1 GiB on one node of two counts 512 MiB, between 23 and 1000 MiB */
   g_assert_cmpint (score (&world, "ImageLocality", "", "", with), ==, 100 * (512 - 23) / (1000 - 23));
   g_assert_cmpint (score (&world, "ImageLocality", "", "", without), ==, 0);
-  g_assert_cmpint (score (&world, "ImageLocality", "'initContainers':[{'name':'i','image':'reg:5000/y'}]", "", with), ==, 100 * (512 - 23) / (2000 - 23));
+  g_assert_cmpint (score (&world, "ImageLocality", "'initContainers':[{'name':'i','image':'reg:5000/y'}]", "", with), ==,
+                   100 * (512 - 23) / (2000 - 23));
   world_clear (&world);
 }
 

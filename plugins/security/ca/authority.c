@@ -153,8 +153,8 @@ check_ca (Authority *authority, const char *path, gnutls_x509_crt_t certificate,
   else if (gnutls_x509_crt_get_ca_status (certificate, NULL) <= 0)
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "%s is no certificate of an authority", path);
   else if (until <= now_seconds (authority))
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "%s expired at %" G_GINT64_FORMAT " (seconds since 1970), now is %" G_GINT64_FORMAT, path,
-                 until, now_seconds (authority));
+    g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL,
+                 "%s expired at %" G_GINT64_FORMAT " (seconds since 1970), now is %" G_GINT64_FORMAT, path, until, now_seconds (authority));
   else
     return TRUE;
   return FALSE;
@@ -313,7 +313,8 @@ issue_with_key (Authority *authority, const Subject *subject, gnutls_x509_privke
 }
 
 gboolean
-authority_issue (Authority *authority, const CubeCertificateRequest *request, char **ret_certificate_pem, char **ret_key_pem, GError **error)
+authority_issue (Authority *authority, const CubeCertificateRequest *request, char **ret_certificate_pem, char **ret_key_pem,
+                 GError **error)
 {
   g_autoptr (Subject) subject = subject_new ();
   g_auto (gnutls_x509_privkey_t) key = NULL;
@@ -345,8 +346,8 @@ parse_csr (const char *csr_pem, GError **error)
     code = gnutls_x509_crq_import (csr, &datum, GNUTLS_X509_FMT_PEM);
   if (code >= 0)
     return g_steal_pointer (&csr);
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "certificate signing request: not readable as PEM (PKCS #10, at most %d bytes): %s",
-               CSR_LIMIT, gnutls_strerror (code));
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+               "certificate signing request: not readable as PEM (PKCS #10, at most %d bytes): %s", CSR_LIMIT, gnutls_strerror (code));
   return NULL;
 }
 

@@ -56,7 +56,8 @@ static const CubeCertificateAuthorityOps ops = {
   .sign_csr = ca_sign_csr,
 };
 
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CERTIFICATE_AUTHORITY, CUBE_CERTIFICATE_AUTHORITY_VERSION, "ca", ops), { NULL } };
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CERTIFICATE_AUTHORITY, CUBE_CERTIFICATE_AUTHORITY_VERSION, "ca", ops),
+                                           { NULL } };
 
 CUBE_PLUGIN_DEFINE (.name = "security-ca", .version = "1", .description = "the cluster's certificate authority", .license = "Apache-2.0",
                     .impls = impls, .load = ca_load, .unload = ca_unload);

@@ -69,8 +69,9 @@ subject_add_request (Subject *subject, const CubeCertificateRequest *request, GE
   subject->is_server = request->is_server;
   subject->is_client = request->is_client;
   subject->valid_seconds = request->valid_seconds;
-  return subject->valid_seconds >= 0 || refuse (error, "certificate for %s: validity of %" G_GINT64_FORMAT " seconds, wanted more than 0",
-                                                subject->common_name, subject->valid_seconds);
+  return subject->valid_seconds >= 0
+         || refuse (error, "certificate for %s: validity of %" G_GINT64_FORMAT " seconds, wanted more than 0", subject->common_name,
+                    subject->valid_seconds);
 }
 
 /* ---- a signing request ---- */

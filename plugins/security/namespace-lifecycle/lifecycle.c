@@ -9,7 +9,8 @@ lifecycle_handles (CubeVerb verb, const CubeResource *resource, const char *subr
 {
   if (verb == CUBE_VERB_DELETE)
     return admission_is (resource, "", "namespaces") && admission_is_whole (subresource);
-  return verb == CUBE_VERB_CREATE && resource->is_namespaced && !admission_is (resource, "authorization.k8s.io", "localsubjectaccessreviews");
+  return verb == CUBE_VERB_CREATE && resource->is_namespaced
+         && !admission_is (resource, "authorization.k8s.io", "localsubjectaccessreviews");
 }
 
 static gboolean

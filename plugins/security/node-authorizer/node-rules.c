@@ -13,7 +13,8 @@ typedef gboolean (*Relation) (const NodeWorld *world, const char *node, const Cu
 const char *
 node_rules_identity (const CubeUser *user)
 {
-  if (user == NULL || !g_str_has_prefix (user->name, USER_PREFIX) || user->name[strlen (USER_PREFIX)] == '\0' || !cube_user_in_group (user, "system:nodes"))
+  if (user == NULL || !g_str_has_prefix (user->name, USER_PREFIX) || user->name[strlen (USER_PREFIX)] == '\0'
+      || !cube_user_in_group (user, "system:nodes"))
     return NULL;
   return user->name + strlen (USER_PREFIX);
 }
@@ -108,7 +109,8 @@ own_volume (const NodeWorld *world, const char *node, const CubeAttributes *a)
   g_autoptr (CubeValue) volume = name != NULL ? world->look_up (world->data, "v1", "persistentvolumes", "", name) : NULL;
   CubeView claim = volume != NULL ? cube_value_get (volume, "spec", "claimRef") : cube_view_none ();
 
-  return referenced_as (world, node, cube_view_get_string (claim, "namespace"), "persistentvolumeclaims", cube_view_get_string (claim, "name"));
+  return referenced_as (world, node, cube_view_get_string (claim, "namespace"), "persistentvolumeclaims",
+                        cube_view_get_string (claim, "name"));
 }
 
 static gboolean

@@ -5,9 +5,18 @@
 #include <string.h>
 
 static const char *const own_labels[] = {
-  "kubernetes.io/hostname", "topology.kubernetes.io/zone", "topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/zone",
-  "failure-domain.beta.kubernetes.io/region", "node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type", "kubernetes.io/os",
-  "kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/arch", NULL,
+  "kubernetes.io/hostname",
+  "topology.kubernetes.io/zone",
+  "topology.kubernetes.io/region",
+  "failure-domain.beta.kubernetes.io/zone",
+  "failure-domain.beta.kubernetes.io/region",
+  "node.kubernetes.io/instance-type",
+  "beta.kubernetes.io/instance-type",
+  "kubernetes.io/os",
+  "kubernetes.io/arch",
+  "beta.kubernetes.io/os",
+  "beta.kubernetes.io/arch",
+  NULL,
 };
 static const char *const own_spec[] = { "podCIDR", "podCIDRs", "providerID", "unschedulable", NULL };
 
@@ -20,8 +29,9 @@ is_forbidden_label (const char *key)
   if (!g_str_equal (domain, "kubernetes.io") && !g_str_equal (domain, "k8s.io") && !g_str_has_suffix (domain, ".kubernetes.io")
       && !g_str_has_suffix (domain, ".k8s.io"))
     return FALSE;
-  return !g_strv_contains (own_labels, key) && !g_str_equal (domain, "kubelet.kubernetes.io") && !g_str_has_suffix (domain, ".kubelet.kubernetes.io")
-         && !g_str_equal (domain, "node.kubernetes.io") && !g_str_has_suffix (domain, ".node.kubernetes.io");
+  return !g_strv_contains (own_labels, key) && !g_str_equal (domain, "kubelet.kubernetes.io")
+         && !g_str_has_suffix (domain, ".kubelet.kubernetes.io") && !g_str_equal (domain, "node.kubernetes.io")
+         && !g_str_has_suffix (domain, ".node.kubernetes.io");
 }
 
 static void
@@ -61,7 +71,8 @@ restriction_forbidden_labels (CubeView before, CubeView now)
 static gboolean
 same (CubeView a, CubeView b)
 {
-  return cube_view_equal (a, b) || (cube_view_length (a) == 0 && cube_view_length (b) == 0 && cube_view_string (a) == NULL && cube_view_string (b) == NULL);
+  return cube_view_equal (a, b)
+         || (cube_view_length (a) == 0 && cube_view_length (b) == 0 && cube_view_string (a) == NULL && cube_view_string (b) == NULL);
 }
 
 static gboolean
@@ -91,8 +102,9 @@ check_metadata (const char *node, const CubeAdmissionRequest *request, CubeView 
       return admission_forbid (request, error, "node \"%s\" is not allowed to modify %s", node, fixed[i]);
   if (labels == NULL)
     return TRUE;
-  return request->verb == CUBE_VERB_CREATE ? admission_forbid (request, error, "node \"%s\" is not allowed to set the following labels: %s", node, labels)
-                                           : admission_forbid (request, error, "node \"%s\" is not allowed to modify labels: %s", node, labels);
+  return request->verb == CUBE_VERB_CREATE
+             ? admission_forbid (request, error, "node \"%s\" is not allowed to set the following labels: %s", node, labels)
+             : admission_forbid (request, error, "node \"%s\" is not allowed to modify labels: %s", node, labels);
 }
 
 gboolean

@@ -49,14 +49,16 @@ priority_apply (const CubeAdmissionRequest *request, CubeMut *pod, const Priorit
 
   if (cube_mut_type (given) == CUBE_VALUE_INT && cube_mut_int (given, 0) != chosen->value)
     return admission_forbid (request, error,
-                             "the integer value of priority (%" G_GINT64_FORMAT ") must not be provided in pod spec; priority admission controller computed "
+                             "the integer value of priority (%" G_GINT64_FORMAT
+                             ") must not be provided in pod spec; priority admission controller computed "
                              "%" G_GINT64_FORMAT " from the given PriorityClass name",
                              cube_mut_int (given, 0), chosen->value);
   if (given_policy != NULL && !g_str_equal (given_policy, policy))
-    return admission_forbid (request, error,
-                             "the string value of PreemptionPolicy (%s) must not be provided in pod spec; priority admission controller computed %s from "
-                             "the given PriorityClass name",
-                             given_policy, policy);
+    return admission_forbid (
+        request, error,
+        "the string value of PreemptionPolicy (%s) must not be provided in pod spec; priority admission controller computed %s from "
+        "the given PriorityClass name",
+        given_policy, policy);
   if (*chosen->name != '\0')
     cube_mut_set_string (spec, "priorityClassName", chosen->name);
   cube_mut_set_int (spec, "priority", chosen->value);

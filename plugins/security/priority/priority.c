@@ -8,9 +8,9 @@
 typedef struct {
   CubeContext *context;
   CubeLoop *loop;
-  CubeInformer *informer;  /* (nullable) where there is no API */
-  GMutex lock;             /* over defaults */
-  GHashTable *defaults;    /* classes with globalDefault: name → CubeObject */
+  CubeInformer *informer; /* (nullable) where there is no API */
+  GMutex lock;            /* over defaults */
+  GHashTable *defaults;   /* classes with globalDefault: name → CubeObject */
 } State;
 
 /* ---- which class is the default ---- */
@@ -167,8 +167,9 @@ ensure_class (State *state, const char *name, GError **error)
   cube_mut_set_string (root, "description", priority_system_description (name));
   cube_mut_set_string (root, "preemptionPolicy", wanted->preemption_policy);
   value = cube_builder_end (builder);
-  made = cube_client_create (cube_context_client (state->context), cube_schema_resource (cube_context_schema (state->context), API_VERSION, "priorityclasses"),
-                             NULL, value, &local);
+  made =
+      cube_client_create (cube_context_client (state->context),
+                          cube_schema_resource (cube_context_schema (state->context), API_VERSION, "priorityclasses"), NULL, value, &local);
   if (made != NULL || g_error_matches (local, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&local));
@@ -250,7 +251,9 @@ static const CubeAdmissionOps admission_ops = {
   .validate = priority_validate,
 };
 
-static const CubeComponentOps component_ops = { .ops_size = sizeof component_ops, .role = "api", .order = 12, .start = classes_start, .stop = classes_stop };
+static const CubeComponentOps component_ops = {
+  .ops_size = sizeof component_ops, .role = "api", .order = 12, .start = classes_start, .stop = classes_stop
+};
 
 static const CubeInterfaceImpl impls[] = {
   CUBE_IMPL (CUBE_ADMISSION, CUBE_ADMISSION_VERSION, "Priority", admission_ops),
@@ -258,5 +261,6 @@ static const CubeInterfaceImpl impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (.name = "security-priority", .version = "1", .description = "priorities of pods by their class", .license = "Apache-2.0",
-                    .impls = impls, .load = priority_load, .start = priority_start, .stop = priority_stop, .unload = priority_unload);
+CUBE_PLUGIN_DEFINE (.name = "security-priority", .version = "1", .description = "priorities of pods by their class",
+                    .license = "Apache-2.0", .impls = impls, .load = priority_load, .start = priority_start, .stop = priority_stop,
+                    .unload = priority_unload);

@@ -15,11 +15,11 @@ struct _Bootstrap {
   gint ref_count;
   CubeContext *context;
   CubeLoop *loop;
-  GPtrArray *items;  /* PolicyItem; those that are in place are taken out */
+  GPtrArray *items; /* PolicyItem; those that are in place are taken out */
   guint n_pending;
   CubeTimer *timer;
   gint64 retry_us;
-  gint is_done;      /* atomic */
+  gint is_done; /* atomic */
   gboolean is_stopped;
 };
 
@@ -181,7 +181,8 @@ forget_item (Bootstrap *bootstrap, const Write *write)
     {
       PolicyItem *item = bootstrap->items->pdata[i];
 
-      if (g_str_equal (item->name, write->name) && g_str_equal (item->ns, write->ns) && g_str_equal (item->resource, write->request.resource->resource))
+      if (g_str_equal (item->name, write->name) && g_str_equal (item->ns, write->ns)
+          && g_str_equal (item->resource, write->request.resource->resource))
         {
           g_ptr_array_remove_index (bootstrap->items, i);
           return;

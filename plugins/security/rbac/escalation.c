@@ -8,7 +8,8 @@
 static gboolean
 forbid (const CubeAdmissionRequest *request, const char *why, GError **error)
 {
-  GError *local = g_error_new (CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "%s.%s \"%s\" is forbidden: %s", request->resource->resource, GROUP, request->name, why);
+  GError *local = g_error_new (CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "%s.%s \"%s\" is forbidden: %s", request->resource->resource, GROUP,
+                               request->name, why);
 
   cube_error_set_object (local, GROUP, request->resource->resource, request->name);
   g_propagate_error (error, local);
@@ -57,7 +58,8 @@ holds (Index *index, const CubeAdmissionRequest *request, const GPtrArray *wante
     return TRUE;
   lines = rules_to_text (missing);
   groups = groups_text (request->user);
-  why = g_strdup_printf ("user \"%s\" (groups=%s) is attempting to grant RBAC permissions not currently held:\n%s", request->user->name, groups, lines);
+  why = g_strdup_printf ("user \"%s\" (groups=%s) is attempting to grant RBAC permissions not currently held:\n%s", request->user->name,
+                         groups, lines);
   return forbid (request, why, error);
 }
 
@@ -113,7 +115,8 @@ static gboolean
 check_binding (Index *index, const CubeAdmissionRequest *request, CubeView object, GError **error)
 {
   CubeView ref = cube_view_member (object, "roleRef");
-  const char *kind = cube_view_string_or (cube_view_member (ref, "kind"), ""), *name = cube_view_string_or (cube_view_member (ref, "name"), "");
+  const char *kind = cube_view_string_or (cube_view_member (ref, "kind"), ""),
+             *name = cube_view_string_or (cube_view_member (ref, "name"), "");
   gboolean is_role = g_str_equal (kind, "Role");
   g_autoptr (Role) role = NULL;
 

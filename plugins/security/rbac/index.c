@@ -4,8 +4,8 @@
 #include <string.h>
 
 typedef struct {
-  guint uses;     /* bindings that refer to it */
-  Role *role;     /* (nullable) absent */
+  guint uses; /* bindings that refer to it */
+  Role *role; /* (nullable) absent */
   char *ns, *name;
 } Slot;
 
@@ -16,7 +16,7 @@ typedef struct {
 } Binding;
 
 typedef struct {
-  GHashTable *table;  /* where it lives */
+  GHashTable *table; /* where it lives */
   char *name;
   GPtrArray *cluster; /* (element-type Binding) borrowed */
   GHashTable *by_ns;  /* namespace → GPtrArray of Binding */
@@ -25,8 +25,8 @@ typedef struct {
 
 struct _Index {
   GRWLock lock;
-  GHashTable *slots;    /* "ns/name" → Slot */
-  GHashTable *bindings; /* "ns/name" → Binding */
+  GHashTable *slots;          /* "ns/name" → Slot */
+  GHashTable *bindings;       /* "ns/name" → Binding */
   GHashTable *users, *groups; /* name → Subject */
 };
 
@@ -229,7 +229,8 @@ static void
 add_binding (Index *index, char *key, const char *ns, const char *name, CubeView object)
 {
   CubeView ref = cube_view_member (object, "roleRef"), subject;
-  const char *kind = cube_view_string_or (cube_view_member (ref, "kind"), ""), *role = cube_view_string_or (cube_view_member (ref, "name"), "");
+  const char *kind = cube_view_string_or (cube_view_member (ref, "kind"), ""),
+             *role = cube_view_string_or (cube_view_member (ref, "name"), "");
   Binding *binding = g_new0 (Binding, 1);
   CubeIter it;
 
@@ -275,8 +276,7 @@ visit_subject (GHashTable *table, const char *name, const char *ns, Visit visit,
 {
   Subject *subject = g_hash_table_lookup (table, name);
 
-  return subject != NULL
-         && visit_list (subject, *ns == '\0' ? subject->cluster : g_hash_table_lookup (subject->by_ns, ns), visit, data);
+  return subject != NULL && visit_list (subject, *ns == '\0' ? subject->cluster : g_hash_table_lookup (subject->by_ns, ns), visit, data);
 }
 
 /* Under the lock: bindings of @ns ("" = the cluster's) that name the user or a group of theirs. */
@@ -304,8 +304,8 @@ note_missing (Question *question, const Slot *slot)
     return;
   if (question->missing == NULL)
     question->missing = g_ptr_array_new_with_free_func (g_free);
-  g_ptr_array_add (question->missing, g_strdup_printf ("%s.rbac.authorization.k8s.io \"%s\" not found", *slot->ns == '\0' ? "clusterrole" : "role",
-                                                       slot->name));
+  g_ptr_array_add (question->missing, g_strdup_printf ("%s.rbac.authorization.k8s.io \"%s\" not found",
+                                                       *slot->ns == '\0' ? "clusterrole" : "role", slot->name));
 }
 
 static char *
@@ -315,8 +315,8 @@ allow_reason (const Subject *subject, const Binding *binding)
   const char *role = *slot->ns == '\0' ? "ClusterRole" : "Role";
 
   if (*binding->ns == '\0')
-    return g_strdup_printf ("RBAC: allowed by ClusterRoleBinding \"%s\" of %s \"%s\" to %s \"%s\"", binding->name, role, slot->name, subject->kind,
-                            subject->name);
+    return g_strdup_printf ("RBAC: allowed by ClusterRoleBinding \"%s\" of %s \"%s\" to %s \"%s\"", binding->name, role, slot->name,
+                            subject->kind, subject->name);
   return g_strdup_printf ("RBAC: allowed by RoleBinding \"%s/%s\" of %s \"%s\" to %s \"%s\"", binding->name, binding->ns, role, slot->name,
                           subject->kind, subject->name);
 }

@@ -9,8 +9,14 @@
 #define READ "get,list,watch"
 #define WRITE "create,update,patch,delete,deletecollection"
 
-static const struct { const char *name, *verbs; } verb_sets[] = {
-  { "@read", READ }, { "@write", WRITE }, { "@all", READ "," WRITE }, { "@change", READ ",update,patch" }, { "@events", "create,patch,update" },
+static const struct {
+  const char *name, *verbs;
+} verb_sets[] = {
+  { "@read", READ },
+  { "@write", WRITE },
+  { "@all", READ "," WRITE },
+  { "@change", READ ",update,patch" },
+  { "@events", "create,patch,update" },
 };
 
 typedef struct {

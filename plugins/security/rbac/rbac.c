@@ -31,7 +31,8 @@ on_role (CubeEventType type, CubeObject *object, CubeObject *old, gpointer data)
   State *state = data;
   g_autoptr (CubeValue) value = type == CUBE_EVENT_DELETED ? NULL : cube_object_value (object);
 
-  index_put_role (state->index, cube_object_namespace (object), cube_object_name (object), value != NULL ? cube_value_root (value) : cube_view_none ());
+  index_put_role (state->index, cube_object_namespace (object), cube_object_name (object),
+                  value != NULL ? cube_value_root (value) : cube_view_none ());
 }
 
 static void
@@ -92,7 +93,8 @@ rbac_list_rules (gpointer data, const CubeUser *user, const char *ns, CubeMut *r
 static gboolean
 rbac_handles (gpointer data, CubeVerb verb, const CubeResource *resource, const char *subresource)
 {
-  if (verb == CUBE_VERB_DELETE || !g_str_equal (resource->group, "rbac.authorization.k8s.io") || (subresource != NULL && *subresource != '\0'))
+  if (verb == CUBE_VERB_DELETE || !g_str_equal (resource->group, "rbac.authorization.k8s.io")
+      || (subresource != NULL && *subresource != '\0'))
     return FALSE;
   return g_strv_contains ((const char *const[]){ kinds[0], kinds[1], kinds[2], kinds[3], NULL }, resource->resource);
 }
@@ -249,4 +251,5 @@ static const CubeInterfaceImpl impls[] = {
 };
 
 CUBE_PLUGIN_DEFINE (.name = "security-rbac", .version = "1", .description = "role-based authorization with Kubernetes' default policy",
-                    .license = "Apache-2.0", .impls = impls, .load = rbac_load, .start = rbac_start, .stop = rbac_stop, .unload = rbac_unload);
+                    .license = "Apache-2.0", .impls = impls, .load = rbac_load, .start = rbac_start, .stop = rbac_stop,
+                    .unload = rbac_unload);

@@ -14,8 +14,9 @@ struct _Role {
   GPtrArray *url_rules;    /* borrowed */
 };
 
-static const char *const common_verbs[] = { "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "impersonate", "bind",
-                                            "escalate", "approve", "sign", "use", "proxy", "post", "put", "head", "options" };
+static const char *const common_verbs[] = { "get",         "list", "watch",    "create",  "update", "patch", "delete", "deletecollection",
+                                            "impersonate", "bind", "escalate", "approve", "sign",   "use",   "proxy",  "post",
+                                            "put",         "head", "options" };
 
 static guint32
 verb_bit (const char *verb)
@@ -292,7 +293,8 @@ resource_covered (const Rule *owner, const char *resource)
   const char *slash = strchr (resource, '/');
 
   for (char **r = owner->resources; *r != NULL; r++)
-    if (strcmp (*r, "*") == 0 || strcmp (*r, resource) == 0 || (slash != NULL && (*r)[0] == '*' && (*r)[1] == '/' && strcmp (*r + 1, slash) == 0))
+    if (strcmp (*r, "*") == 0 || strcmp (*r, resource) == 0
+        || (slash != NULL && (*r)[0] == '*' && (*r)[1] == '/' && strcmp (*r + 1, slash) == 0))
       return TRUE;
   return FALSE;
 }

@@ -42,7 +42,8 @@ mutate (gpointer data, CubeAdmissionRequest *request, CubeMut *object, GError **
       return TRUE;
     }
   if (!g_str_equal (name, "default"))
-    return admission_forbid (request, error, "error looking up service account %s/%s: serviceaccount \"%s\" not found", request->ns, name, name);
+    return admission_forbid (request, error, "error looking up service account %s/%s: serviceaccount \"%s\" not found", request->ns, name,
+                             name);
   /* A new namespace's account is a moment away, and it will say nothing. Without controllers nobody makes it: a bare API. */
   if (cube_context_has_role (context, "controllers"))
     apply (context, object, cube_view_none ());
@@ -59,5 +60,6 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
 static const CubeAdmissionOps ops = { .ops_size = sizeof ops, .order = 20, .handles = handles, .mutate = mutate };
 static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_ADMISSION, CUBE_ADMISSION_VERSION, "ServiceAccount", ops), { NULL } };
 
-CUBE_PLUGIN_DEFINE (.name = "security-serviceaccount-admission", .version = "1", .description = "accounts, token volumes and pull secrets of pods",
-                    .license = "Apache-2.0", .impls = impls, .load = load);
+CUBE_PLUGIN_DEFINE (.name = "security-serviceaccount-admission", .version = "1",
+                    .description = "accounts, token volumes and pull secrets of pods", .license = "Apache-2.0", .impls = impls,
+                    .load = load);

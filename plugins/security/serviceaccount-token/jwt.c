@@ -116,8 +116,9 @@ jwt_key_id (const JwtKey *key)
 char *
 jwt_key_to_jwks (const JwtKey *key)
 {
-  return g_strdup_printf ("{\"keys\":[{\"use\":\"sig\",\"kty\":\"EC\",\"kid\":\"%s\",\"crv\":\"P-256\",\"alg\":\"ES256\",\"x\":\"%s\",\"y\":\"%s\"}]}",
-                          key->id, key->x, key->y);
+  return g_strdup_printf (
+      "{\"keys\":[{\"use\":\"sig\",\"kty\":\"EC\",\"kid\":\"%s\",\"crv\":\"P-256\",\"alg\":\"ES256\",\"x\":\"%s\",\"y\":\"%s\"}]}", key->id,
+      key->x, key->y);
 }
 
 /* ---- writing ---- */
@@ -146,7 +147,8 @@ sign_text (JwtKey *key, const char *text, GError **error)
 char *
 jwt_sign (JwtKey *key, CubeView claims, GError **error)
 {
-  g_autofree char *header = g_strdup_printf ("{\"alg\":\"ES256\",\"kid\":\"%s\"}", key->id), *payload = NULL, *signature = NULL, *text = NULL;
+  g_autofree char *header = g_strdup_printf ("{\"alg\":\"ES256\",\"kid\":\"%s\"}", key->id), *payload = NULL, *signature = NULL,
+                  *text = NULL;
   g_autofree char *head = pki_base64url (header, strlen (header)), *body = NULL;
   gsize length = 0;
 

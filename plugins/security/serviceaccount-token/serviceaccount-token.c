@@ -95,7 +95,8 @@ static char *
 token_openid_configuration (gpointer data)
 {
   State *state = data;
-  g_autofree char *address = cube_context_fact (state->context, "advertise-address"), *port = cube_context_fact (state->context, "listen-port");
+  g_autofree char *address = cube_context_fact (state->context, "advertise-address"),
+                  *port = cube_context_fact (state->context, "listen-port");
   g_autofree char *uri = NULL, *issuer = NULL;
   GString *text = g_string_new ("{\"issuer\":");
 
@@ -197,7 +198,8 @@ static const CubeInterfaceImpl impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (.name = "security-serviceaccount-token", .version = "1", .description = "tokens of service accounts", .license = "Apache-2.0",
-                    .impls = impls, .load = token_load, .unload = token_unload,
-                    .config_schema = "issuer string \"\" who signs: the iss of every token (empty: https://kubernetes.default.svc.<domain>)\n"
-                                     "api-audiences string-list [] audiences the API server answers to (empty: the issuer)\n");
+CUBE_PLUGIN_DEFINE (.name = "security-serviceaccount-token", .version = "1", .description = "tokens of service accounts",
+                    .license = "Apache-2.0", .impls = impls, .load = token_load, .unload = token_unload,
+                    .config_schema =
+                        "issuer string \"\" who signs: the iss of every token (empty: https://kubernetes.default.svc.<domain>)\n"
+                        "api-audiences string-list [] audiences the API server answers to (empty: the issuer)\n");

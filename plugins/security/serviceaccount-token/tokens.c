@@ -5,9 +5,9 @@
 #include <string.h>
 
 #define EXTENDED_SECONDS G_GINT64_CONSTANT (31536000)
-#define PROJECTED_SECONDS 3607  /* what an injected volume asks for: old clients that never read it again get a year */
+#define PROJECTED_SECONDS 3607 /* what an injected volume asks for: old clients that never read it again get a year */
 #define MIN_SECONDS 600
-#define LEEWAY_SECONDS 60       /* for clocks that differ, and for objects that are just going */
+#define LEEWAY_SECONDS 60 /* for clocks that differ, and for objects that are just going */
 #define MAX_CACHED 4096
 #define SUB_PREFIX "system:serviceaccount:"
 
@@ -124,7 +124,8 @@ is_for_api (Tokens *tokens, const char *const *audiences)
 static void
 fill_claims (Tokens *tokens, CubeMut *root, const CubeTokenRequest *request, gint64 now, gint64 expires, gint64 warn_after)
 {
-  const char *const *audiences = request->audiences != NULL && request->audiences[0] != NULL ? request->audiences : (const char *const *) tokens->api_audiences;
+  const char *const *audiences =
+      request->audiences != NULL && request->audiences[0] != NULL ? request->audiences : (const char *const *) tokens->api_audiences;
   CubeMut *list = cube_mut_set_array (root, "aud"), *kubernetes;
   g_autofree char *subject = g_strconcat (SUB_PREFIX, request->ns, ":", request->service_account, NULL);
   char jti[37];
@@ -163,7 +164,8 @@ tokens_issue (Tokens *tokens, const CubeTokenRequest *request, gint64 *ret_expir
                    request->service_account, seconds);
       return NULL;
     }
-  fill_claims (tokens, cube_builder_root (builder), request, now, now + (is_extended ? EXTENDED_SECONDS : seconds), is_extended ? now + seconds : 0);
+  fill_claims (tokens, cube_builder_root (builder), request, now, now + (is_extended ? EXTENDED_SECONDS : seconds),
+               is_extended ? now + seconds : 0);
   claims = cube_builder_end (builder);
   token = jwt_sign (tokens->key, cube_value_root (claims), error);
   if (token != NULL)
@@ -300,7 +302,8 @@ check_time (Tokens *tokens, const Claims *claims, GError **error)
 
 /* @what as Kubernetes names it in the mismatch; "" = the account itself. */
 static gboolean
-check_object (Tokens *tokens, const Claims *claims, const char *resource, const char *what, const char *name, const char *uid, GError **error)
+check_object (Tokens *tokens, const Claims *claims, const char *resource, const char *what, const char *name, const char *uid,
+              GError **error)
 {
   g_autofree char *found = NULL;
   gint64 deletion_us = 0;
@@ -313,13 +316,16 @@ check_object (Tokens *tokens, const Claims *claims, const char *resource, const 
   if (state == TOKEN_OBJECT_UNKNOWN)
     return refuse (error, "service account token: cannot look up %s \"%s\"", resource, name);
   if (state == TOKEN_OBJECT_ABSENT)
-    return is_account ? refuse (error, "service account %s/%s has been deleted", claims->ns, name) : refuse (error, "service account token has been invalidated");
+    return is_account ? refuse (error, "service account %s/%s has been deleted", claims->ns, name)
+                      : refuse (error, "service account token has been invalidated");
   if (deletion_us > 0 && deletion_us / G_USEC_PER_SEC + LEEWAY_SECONDS < now_seconds (tokens))
-    return is_account ? refuse (error, "service account %s/%s has been deleted", claims->ns, name) : refuse (error, "service account token has been invalidated");
+    return is_account ? refuse (error, "service account %s/%s has been deleted", claims->ns, name)
+                      : refuse (error, "service account token has been invalidated");
   if (g_strcmp0 (found, uid) == 0)
     return TRUE;
-  return is_account ? refuse (error, "service account UID (%s) does not match claim (%s)", found, uid)
-                    : refuse (error, "%s UID (%s) does not match service account %s ref claim (%s)", what, found, what, uid != NULL ? uid : "");
+  return is_account
+             ? refuse (error, "service account UID (%s) does not match claim (%s)", found, uid)
+             : refuse (error, "%s UID (%s) does not match service account %s ref claim (%s)", what, found, what, uid != NULL ? uid : "");
 }
 
 static gboolean
@@ -402,7 +408,8 @@ tokens_check (Tokens *tokens, const char *token, const char *const *audiences, C
     return FALSE;
   if (claims == NULL)
     return TRUE;
-  if (!check_audiences (tokens, claims, audiences, &common, error) || !check_time (tokens, claims, error) || !check_bound (tokens, claims, error))
+  if (!check_audiences (tokens, claims, audiences, &common, error) || !check_time (tokens, claims, error)
+      || !check_bound (tokens, claims, error))
     return FALSE;
   *ret_user = make_user (claims);
   if (ret_audiences != NULL)

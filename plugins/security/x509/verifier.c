@@ -18,7 +18,7 @@ struct _Verifier {
 };
 
 typedef struct {
-  CubeUser *user; /* (nullable) names nobody */
+  CubeUser *user;               /* (nullable) names nobody */
   gint64 not_before, not_after; /* seconds; the narrowest of the chain */
 } Known;
 

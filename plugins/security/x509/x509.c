@@ -19,7 +19,8 @@ make_verifier (State *state, GError **error)
 
   if (authorities->len == 0)
     {
-      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "no certificate authority is loaded to check client certificates with");
+      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE,
+                           "no certificate authority is loaded to check client certificates with");
       return NULL;
     }
   impl = authorities->pdata[0];

@@ -11,12 +11,12 @@
 typedef struct {
   CubeContext *context;
   CubeLoop *loop;
-  CubeInformer *informer;   /* (nullable) where there is no API */
+  CubeInformer *informer; /* (nullable) where there is no API */
   CubeRecorder *recorder;
   CubeTimer *repair;
   Ledger *ledger;
-  guint32 first_ip;         /* the Service default/kubernetes has it */
-  GHashTable *orphans;      /* owners nobody knows, seen by the last repair; on the loop */
+  guint32 first_ip;    /* the Service default/kubernetes has it */
+  GHashTable *orphans; /* owners nobody knows, seen by the last repair; on the loop */
 } State;
 
 /* ---- the stored truth ---- */
@@ -41,7 +41,8 @@ claim_ip (guint32 ip, gpointer data)
       char text[INET_ADDRSTRLEN];
 
       inet_ntop (AF_INET, &address, text, sizeof text);
-      g_message ("service %s/%s: cluster IP %s belongs to another service too", cube_object_namespace (walk->object), cube_object_name (walk->object), text);
+      g_message ("service %s/%s: cluster IP %s belongs to another service too", cube_object_namespace (walk->object),
+                 cube_object_name (walk->object), text);
     }
 }
 
@@ -51,7 +52,8 @@ claim_port (guint16 port, gpointer data)
   Walk *walk = data;
 
   if (ledger_take_port (walk->state->ledger, port, walk->owner, FALSE, NULL) == LEDGER_TAKEN)
-    g_message ("service %s/%s: node port %u belongs to another service too", cube_object_namespace (walk->object), cube_object_name (walk->object), port);
+    g_message ("service %s/%s: node port %u belongs to another service too", cube_object_namespace (walk->object),
+               cube_object_name (walk->object), port);
 }
 
 static void
@@ -299,7 +301,8 @@ allocator_load (CubeContext *context, gpointer *ret_state, GError **error)
 static gboolean
 make_ledger (State *state, GError **error)
 {
-  g_autofree char *cidr = cube_context_fact (state->context, "service-cidr"), *ports = cube_context_fact (state->context, "node-port-range");
+  g_autofree char *cidr = cube_context_fact (state->context, "service-cidr"),
+                  *ports = cube_context_fact (state->context, "node-port-range");
   struct in_addr base;
 
   g_autofree char *network = NULL;
@@ -388,5 +391,6 @@ static const CubeInterfaceImpl impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (.name = "services-allocator", .version = "1", .description = "cluster IPs and node ports of services", .license = "Apache-2.0",
-                    .impls = impls, .load = allocator_load, .start = allocator_start, .stop = allocator_stop, .unload = allocator_unload);
+CUBE_PLUGIN_DEFINE (.name = "services-allocator", .version = "1", .description = "cluster IPs and node ports of services",
+                    .license = "Apache-2.0", .impls = impls, .load = allocator_load, .start = allocator_start, .stop = allocator_stop,
+                    .unload = allocator_unload);

@@ -7,9 +7,9 @@
 
 /* A run of numbers somebody can have: addresses or ports. */
 typedef struct {
-  guint32 first, size;    /* usable numbers */
-  guint32 band;           /* the lowest ones, kept for those who ask for a number */
-  GHashTable *owners;     /* number → owner's uid */
+  guint32 first, size; /* usable numbers */
+  guint32 band;        /* the lowest ones, kept for those who ask for a number */
+  GHashTable *owners;  /* number → owner's uid */
 } Space;
 
 struct _Ledger {
@@ -32,7 +32,8 @@ parse_cidr (const char *text, guint32 *ret_base, guint *ret_prefix)
   struct in_addr address;
   guint64 prefix;
 
-  if (parts[0] == NULL || parts[1] == NULL || inet_pton (AF_INET, parts[0], &address) != 1 || !g_ascii_string_to_unsigned (parts[1], 10, 8, 30, &prefix, NULL))
+  if (parts[0] == NULL || parts[1] == NULL || inet_pton (AF_INET, parts[0], &address) != 1
+      || !g_ascii_string_to_unsigned (parts[1], 10, 8, 30, &prefix, NULL))
     return FALSE;
   *ret_prefix = (guint) prefix;
   *ret_base = ntohl (address.s_addr) & (G_MAXUINT32 << (32 - prefix));
@@ -61,7 +62,8 @@ ledger_new (const char *cidr, const char *port_range, GError **error)
 
   if (!parse_cidr (cidr, &base, &prefix))
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "service address range \"%s\", wanted an IPv4 range from /8 to /30 such as 10.96.0.0/16", cidr);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                   "service address range \"%s\", wanted an IPv4 range from /8 to /30 such as 10.96.0.0/16", cidr);
       return NULL;
     }
   if (!parse_ports (port_range, &first_port, &n_ports))
@@ -75,8 +77,8 @@ ledger_new (const char *cidr, const char *port_range, GError **error)
   ledger->cidr = g_strdup (cidr);
   ledger->port_range = g_strdup (port_range);
   /* Never the network's own address nor the broadcast one. */
-  ledger->ips = (Space) { base + 1, whole - 2, band_of (whole, 16, 256), g_hash_table_new_full (NULL, NULL, NULL, g_free) };
-  ledger->ports = (Space) { first_port, n_ports, band_of (n_ports, 32, 128), g_hash_table_new_full (NULL, NULL, NULL, g_free) };
+  ledger->ips = (Space){ base + 1, whole - 2, band_of (whole, 16, 256), g_hash_table_new_full (NULL, NULL, NULL, g_free) };
+  ledger->ports = (Space){ first_port, n_ports, band_of (n_ports, 32, 128), g_hash_table_new_full (NULL, NULL, NULL, g_free) };
   if (ledger->ips.band > 0)
     ledger->ips.band -= 1; /* the band counts from the network's address */
   return ledger;

@@ -51,7 +51,8 @@ invalid (Plan *plan, GError **error, const char *field, const char *value, const
   va_start (args, format);
   text = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "Service \"%s\" is invalid: %s: Invalid value: %s: %s", plan->name, field, value, text);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "Service \"%s\" is invalid: %s: Invalid value: %s: %s", plan->name, field, value,
+               text);
   if (error != NULL)
     {
       cube_error_set_object (*error, "", "Service", plan->name);
@@ -85,7 +86,8 @@ has_node_ports (const char *type, gboolean is_balancer_allocating)
 static gboolean
 needs_node_ports (CubeMut *spec)
 {
-  return has_node_ports (cube_mut_string (cube_mut_member (spec, "type")), cube_mut_bool (cube_mut_member (spec, "allocateLoadBalancerNodePorts"), TRUE));
+  return has_node_ports (cube_mut_string (cube_mut_member (spec, "type")),
+                         cube_mut_bool (cube_mut_member (spec, "allocateLoadBalancerNodePorts"), TRUE));
 }
 
 static gboolean
@@ -171,7 +173,8 @@ keep_allocated (CubeMut *spec, CubeView old)
     {
       if (is_unset (cube_mut_string (cube_mut_member (spec, "clusterIP"))))
         cube_mut_set_string (spec, "clusterIP", old_ip);
-      if (cube_mut_length (cube_mut_member (spec, "clusterIPs")) == 0 && g_strcmp0 (cube_mut_string (cube_mut_member (spec, "clusterIP")), old_ip) == 0)
+      if (cube_mut_length (cube_mut_member (spec, "clusterIPs")) == 0
+          && g_strcmp0 (cube_mut_string (cube_mut_member (spec, "clusterIP")), old_ip) == 0)
         cube_mut_set_view (spec, "clusterIPs", cube_view_member (old, "clusterIPs"));
     }
   if (needs_node_ports (spec) && has_node_ports (old_type, was_allocating))
@@ -194,8 +197,9 @@ normalise_ips (CubeMut *spec, CubeView old)
     cube_mut_remove (spec, "clusterIPs"); /* the client emptied the old field only */
   else if (is_unset (ip) && !is_unset (first) && is_unset (old_ip))
     return; /* validation: clusterIPs without clusterIP */
-  else if (!is_unset (ip) && (cube_mut_length (list) == 0
-                              || (g_strcmp0 (first, ip) != 0 && !is_unset (old_ip) && cube_mut_equal_view (list, cube_view_member (old, "clusterIPs")))))
+  else if (!is_unset (ip)
+           && (cube_mut_length (list) == 0
+               || (g_strcmp0 (first, ip) != 0 && !is_unset (old_ip) && cube_mut_equal_view (list, cube_view_member (old, "clusterIPs")))))
     cube_mut_append_string (cube_mut_set_array (spec, "clusterIPs"), ip);
 }
 
@@ -255,8 +259,9 @@ take_requested_ip (Plan *plan, const char *text, GError **error)
     ledger_release_ip (plan->ledger, ip, PLAN_RESERVED_OWNER);
   result = ledger_take_ip (plan->ledger, ip, plan->owner, plan->is_dry_run, &is_new);
   if (result == LEDGER_OUTSIDE)
-    return invalid (plan, error, "spec.clusterIPs", value, "failed to allocate IP %s: the provided IP (%s) is not in the valid range. The range of valid IPs is %s", text,
-                    text, ledger_cidr (plan->ledger));
+    return invalid (plan, error, "spec.clusterIPs", value,
+                    "failed to allocate IP %s: the provided IP (%s) is not in the valid range. The range of valid IPs is %s", text, text,
+                    ledger_cidr (plan->ledger));
   if (result != LEDGER_OK)
     return invalid (plan, error, "spec.clusterIPs", value, "failed to allocate IP %s: %s", text, describe (result, FALSE));
   if (is_new)
@@ -319,7 +324,8 @@ take_requested_port (Plan *plan, gint64 port, const char *field, GError **error)
   if (port > 0 && port <= G_MAXUINT16)
     result = ledger_take_port (plan->ledger, number, plan->owner, plan->is_dry_run, &is_new);
   if (result == LEDGER_OUTSIDE)
-    return invalid (plan, error, field, value, "provided port is not in the valid range. The range of valid ports is %s", ledger_port_range (plan->ledger));
+    return invalid (plan, error, field, value, "provided port is not in the valid range. The range of valid ports is %s",
+                    ledger_port_range (plan->ledger));
   if (result != LEDGER_OK)
     return invalid (plan, error, field, value, "%s", describe (result, TRUE));
   if (is_new)
@@ -347,7 +353,8 @@ pick_port (Plan *plan, guint16 *ret_port, GError **error)
   while (result == LEDGER_OK && plan->is_dry_run && plan->ports->len < 64 && is_chosen (plan, *ret_port));
   if (result != LEDGER_OK)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "Internal error occurred: failed to allocate a nodePort: %s", describe (result, TRUE));
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "Internal error occurred: failed to allocate a nodePort: %s",
+                   describe (result, TRUE));
       return FALSE;
     }
   g_array_append_val (plan->ports, *ret_port);
@@ -382,7 +389,8 @@ shared_port (CubeMut *ports, CubeMut *wanted)
     {
       CubeMut *other = cube_mut_element (ports, i);
 
-      if (other != wanted && protocol_number (other) == protocol_number (wanted) && cube_mut_int (cube_mut_member (other, "nodePort"), 0) == found)
+      if (other != wanted && protocol_number (other) == protocol_number (wanted)
+          && cube_mut_int (cube_mut_member (other, "nodePort"), 0) == found)
         return 0;
     }
   return found;
@@ -424,7 +432,8 @@ allocate_health_check (Plan *plan, CubeMut *spec, GError **error)
   gint64 asked = cube_mut_int (cube_mut_member (spec, "healthCheckNodePort"), 0);
   guint16 chosen = 0;
 
-  if (!needs_health_check (cube_mut_string (cube_mut_member (spec, "type")), cube_mut_string (cube_mut_member (spec, "externalTrafficPolicy"))))
+  if (!needs_health_check (cube_mut_string (cube_mut_member (spec, "type")),
+                           cube_mut_string (cube_mut_member (spec, "externalTrafficPolicy"))))
     return TRUE;
   if (asked != 0)
     return take_requested_port (plan, asked, "spec.healthCheckNodePort", error);

@@ -10,12 +10,18 @@ add_external (CubeView service, CubeView port, const GArray *endpoints, GArray *
   CubeIter it;
 
   for (cube_iter_init (&it, cube_view_get (service, "spec", "externalIPs")); cube_iter_next (&it, NULL, &ip);)
-    front_append (fronts, service, port, &(FrontSpec) { .kind = CUBE_FRONT_EXTERNAL_IP, .ip = cube_view_string (ip),
-                                                        .port = cube_view_get_int (port, 0, "port"), .policy = policy, .is_external = TRUE }, endpoints);
+    front_append (fronts, service, port,
+                  &(FrontSpec){ .kind = CUBE_FRONT_EXTERNAL_IP,
+                                .ip = cube_view_string (ip),
+                                .port = cube_view_get_int (port, 0, "port"),
+                                .policy = policy,
+                                .is_external = TRUE },
+                  endpoints);
 }
 
 static void
-clusterip_compile (gpointer state, CubeView service, const GArray *const *port_endpoints, guint n_ports, const char *node_name, GArray *fronts)
+clusterip_compile (gpointer state, CubeView service, const GArray *const *port_endpoints, guint n_ports, const char *node_name,
+                   GArray *fronts)
 {
   const char *policy = cube_view_string_or (cube_view_get (service, "spec", "internalTrafficPolicy"), "Cluster");
   CubeView ports = cube_view_get (service, "spec", "ports");
@@ -27,11 +33,18 @@ clusterip_compile (gpointer state, CubeView service, const GArray *const *port_e
       guint n = 0;
 
       for (cube_iter_init (&it, cube_view_get (service, "spec", "clusterIPs")); cube_iter_next (&it, NULL, &ip); n++)
-        front_append (fronts, service, port, &(FrontSpec) { .kind = CUBE_FRONT_CLUSTER_IP, .ip = cube_view_string (ip),
-                                                            .port = cube_view_get_int (port, 0, "port"), .policy = policy }, port_endpoints[i]);
+        front_append (
+            fronts, service, port,
+            &(FrontSpec){
+                .kind = CUBE_FRONT_CLUSTER_IP, .ip = cube_view_string (ip), .port = cube_view_get_int (port, 0, "port"), .policy = policy },
+            port_endpoints[i]);
       if (n == 0)
-        front_append (fronts, service, port, &(FrontSpec) { .kind = CUBE_FRONT_CLUSTER_IP, .ip = cube_view_get_string (service, "spec", "clusterIP"),
-                                                            .port = cube_view_get_int (port, 0, "port"), .policy = policy }, port_endpoints[i]);
+        front_append (fronts, service, port,
+                      &(FrontSpec){ .kind = CUBE_FRONT_CLUSTER_IP,
+                                    .ip = cube_view_get_string (service, "spec", "clusterIP"),
+                                    .port = cube_view_get_int (port, 0, "port"),
+                                    .policy = policy },
+                      port_endpoints[i]);
       add_external (service, port, port_endpoints[i], fronts);
     }
 }
@@ -43,5 +56,5 @@ static const CubeInterfaceImpl impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (.name = "services-clusterip", .version = "1", .description = "services on addresses inside the cluster", .license = "Apache-2.0",
-                    .impls = impls);
+CUBE_PLUGIN_DEFINE (.name = "services-clusterip", .version = "1", .description = "services on addresses inside the cluster",
+                    .license = "Apache-2.0", .impls = impls);

@@ -119,23 +119,25 @@ ensure_namespace (State *state, GError **error)
 static gboolean
 ensure_all (State *state, GError **error)
 {
-  g_autofree char *cidr = cube_context_fact (state->context, "service-cidr"), *port_text = cube_context_fact (state->context, "listen-port");
-  g_autofree char *advertise = cube_context_fact (state->context, "advertise-address"), *listen = cube_context_fact (state->context, "listen-address");
+  g_autofree char *cidr = cube_context_fact (state->context, "service-cidr"),
+                  *port_text = cube_context_fact (state->context, "listen-port");
+  g_autofree char *advertise = cube_context_fact (state->context, "advertise-address"),
+                  *listen = cube_context_fact (state->context, "listen-address");
   g_autofree char *cluster_ip = kubernetes_first_ip (cidr), *address = kubernetes_advertised (advertise, listen);
   guint64 port = port_text != NULL ? g_ascii_strtoull (port_text, NULL, 10) : 0;
   g_autoptr (CubeValue) service = NULL, endpoints = NULL, slice = NULL;
 
   if (cluster_ip == NULL || port == 0 || port > G_MAXUINT16)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "service range %s, API port %s: wanted an IPv4 range and a port", cidr != NULL ? cidr : "unset",
-                   port_text != NULL ? port_text : "unset");
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "service range %s, API port %s: wanted an IPv4 range and a port",
+                   cidr != NULL ? cidr : "unset", port_text != NULL ? port_text : "unset");
       return FALSE;
     }
   service = kubernetes_service (cluster_ip, (guint16) port);
   endpoints = kubernetes_endpoints (address, (guint16) port);
   slice = kubernetes_slice (address, (guint16) port);
-  return ensure_namespace (state, error) && ensure (state, "v1", "services", service, error) && ensure (state, "v1", "endpoints", endpoints, error)
-         && ensure (state, "discovery.k8s.io/v1", "endpointslices", slice, error);
+  return ensure_namespace (state, error) && ensure (state, "v1", "services", service, error)
+         && ensure (state, "v1", "endpoints", endpoints, error) && ensure (state, "discovery.k8s.io/v1", "endpointslices", slice, error);
 }
 
 /* Others may write the same objects meanwhile: look again. */
@@ -148,7 +150,8 @@ ensure_all_patiently (State *state, GError **error)
 
       if (ensure_all (state, &local))
         return TRUE;
-      if (i + 1 < ATTEMPTS && (g_error_matches (local, CUBE_ERROR, CUBE_ERROR_CONFLICT) || g_error_matches (local, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS)))
+      if (i + 1 < ATTEMPTS
+          && (g_error_matches (local, CUBE_ERROR, CUBE_ERROR_CONFLICT) || g_error_matches (local, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS)))
         continue;
       g_propagate_error (error, g_steal_pointer (&local));
       return FALSE;
@@ -262,5 +265,5 @@ static const CubeInterfaceImpl impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (.name = "services-kubernetes", .version = "1", .description = "the Service default/kubernetes", .license = "Apache-2.0", .impls = impls,
-                    .load = kubernetes_load, .unload = g_free);
+CUBE_PLUGIN_DEFINE (.name = "services-kubernetes", .version = "1", .description = "the Service default/kubernetes", .license = "Apache-2.0",
+                    .impls = impls, .load = kubernetes_load, .unload = g_free);

@@ -32,13 +32,19 @@ add_balanced (CubeView service, CubeView port, const char *policy, const GArray 
 
   for (cube_iter_init (&it, cube_view_get (service, "status", "loadBalancer", "ingress")); cube_iter_next (&it, NULL, &ingress);)
     if (g_strcmp0 (cube_view_get_string (ingress, "ipMode"), "Proxy") != 0)
-      front_append (fronts, service, port, &(FrontSpec) { .kind = CUBE_FRONT_LOAD_BALANCER_IP, .ip = cube_view_get_string (ingress, "ip"),
-                                                          .port = cube_view_get_int (port, 0, "port"), .policy = policy, .is_external = TRUE,
-                                                          .allowed_sources = allowed_sources (service) }, endpoints);
+      front_append (fronts, service, port,
+                    &(FrontSpec){ .kind = CUBE_FRONT_LOAD_BALANCER_IP,
+                                  .ip = cube_view_get_string (ingress, "ip"),
+                                  .port = cube_view_get_int (port, 0, "port"),
+                                  .policy = policy,
+                                  .is_external = TRUE,
+                                  .allowed_sources = allowed_sources (service) },
+                    endpoints);
 }
 
 static void
-nodeport_compile (gpointer state, CubeView service, const GArray *const *port_endpoints, guint n_ports, const char *node_name, GArray *fronts)
+nodeport_compile (gpointer state, CubeView service, const GArray *const *port_endpoints, guint n_ports, const char *node_name,
+                  GArray *fronts)
 {
   const char *policy = cube_view_string_or (cube_view_get (service, "spec", "externalTrafficPolicy"), "Cluster");
   CubeView ports = cube_view_get (service, "spec", "ports");
@@ -47,8 +53,13 @@ nodeport_compile (gpointer state, CubeView service, const GArray *const *port_en
     {
       CubeView port = cube_view_element (ports, i);
 
-      front_append (fronts, service, port, &(FrontSpec) { .kind = CUBE_FRONT_NODE_PORT, .ip = "", .port = cube_view_get_int (port, 0, "nodePort"),
-                                                          .policy = policy, .is_external = TRUE }, port_endpoints[i]);
+      front_append (fronts, service, port,
+                    &(FrontSpec){ .kind = CUBE_FRONT_NODE_PORT,
+                                  .ip = "",
+                                  .port = cube_view_get_int (port, 0, "nodePort"),
+                                  .policy = policy,
+                                  .is_external = TRUE },
+                    port_endpoints[i]);
       if (g_strcmp0 (cube_view_get_string (service, "spec", "type"), "LoadBalancer") == 0)
         add_balanced (service, port, policy, port_endpoints[i], fronts);
     }
@@ -61,4 +72,5 @@ static const CubeInterfaceImpl impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (.name = "services-nodeport", .version = "1", .description = "services on a port of every node", .license = "Apache-2.0", .impls = impls);
+CUBE_PLUGIN_DEFINE (.name = "services-nodeport", .version = "1", .description = "services on a port of every node", .license = "Apache-2.0",
+                    .impls = impls);

@@ -8,15 +8,17 @@ endpoints_is_served (const CubeObject *object, CubeView service)
 {
   const char *ip = cube_view_get_string (service, "spec", "clusterIP");
 
-  return cube_object_label (object, PROXY_NAME_LABEL) == NULL && g_strcmp0 (cube_view_get_string (service, "spec", "type"), "ExternalName") != 0 && ip != NULL
-         && *ip != '\0' && !g_str_equal (ip, "None");
+  return cube_object_label (object, PROXY_NAME_LABEL) == NULL
+         && g_strcmp0 (cube_view_get_string (service, "spec", "type"), "ExternalName") != 0 && ip != NULL && *ip != '\0'
+         && !g_str_equal (ip, "None");
 }
 
 /* The slice's number for the Service's port; 0 = it has none. */
 static guint16
 port_in (CubeView slice, CubeView wanted)
 {
-  const char *name = cube_view_string_or (cube_view_member (wanted, "name"), ""), *protocol = cube_view_string_or (cube_view_member (wanted, "protocol"), "TCP");
+  const char *name = cube_view_string_or (cube_view_member (wanted, "name"), ""),
+             *protocol = cube_view_string_or (cube_view_member (wanted, "protocol"), "TCP");
   CubeView port;
   CubeIter it;
 
@@ -25,7 +27,8 @@ port_in (CubeView slice, CubeView wanted)
       gint64 number = cube_view_get_int (port, 0, "port");
 
       if (g_str_equal (cube_view_string_or (cube_view_member (port, "name"), ""), name)
-          && g_str_equal (cube_view_string_or (cube_view_member (port, "protocol"), "TCP"), protocol) && number > 0 && number <= G_MAXUINT16)
+          && g_str_equal (cube_view_string_or (cube_view_member (port, "protocol"), "TCP"), protocol) && number > 0
+          && number <= G_MAXUINT16)
         return (guint16) number;
     }
   return 0;

@@ -70,7 +70,8 @@ add_allowed (Front *front, const char *const *ranges)
       guint32 mask, pair[2];
 
       g_strstrip (parts[0]);
-      if (inet_pton (AF_INET, parts[0], &address) != 1 || (parts[1] != NULL && !g_ascii_string_to_unsigned (g_strstrip (parts[1]), 10, 1, 32, &prefix, NULL)))
+      if (inet_pton (AF_INET, parts[0], &address) != 1
+          || (parts[1] != NULL && !g_ascii_string_to_unsigned (g_strstrip (parts[1]), 10, 1, 32, &prefix, NULL)))
         continue;
       mask = G_MAXUINT32 << (32 - prefix);
       pair[0] = ntohl (address.s_addr) & mask;
@@ -322,6 +323,6 @@ element_same_key (gconstpointer a, gconstpointer b)
 gboolean
 element_equal (const Element *a, const Element *b)
 {
-  return element_same_key (a, b) && a->data_size == b->data_size && memcmp (a->data, b->data, sizeof a->data) == 0 && a->verdict == b->verdict
-         && a->chain == b->chain;
+  return element_same_key (a, b) && a->data_size == b->data_size && memcmp (a->data, b->data, sizeof a->data) == 0
+         && a->verdict == b->verdict && a->chain == b->chain;
 }

@@ -65,7 +65,8 @@ host_delete_flows (GPtrArray *arguments)
       for (guint j = 0; list[j] != NULL; j++)
         g_ptr_array_add (argv, list[j]);
       g_ptr_array_add (argv, NULL);
-      process = g_subprocess_newv ((const char *const *) argv->pdata, G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_SILENCE, NULL);
+      process = g_subprocess_newv ((const char *const *) argv->pdata, G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_SILENCE,
+                                   NULL);
       if (process != NULL)
         g_subprocess_wait_async (process, NULL, on_deleted, NULL);
     }

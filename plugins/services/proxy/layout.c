@@ -2,14 +2,15 @@
 #include "layout.h"
 
 static const char *const set_names[N_SETS] = {
-  "vip-fronts", "vip-endpoints", "vip-slots", "vip-ids", "vip-reject", "port-fronts", "port-endpoints", "port-slots", "port-ids", "port-reject",
-  "hairpin", "cluster-ips", "vip-guarded", "vip-allowed",
+  "vip-fronts", "vip-endpoints", "vip-slots",   "vip-ids", "vip-reject",  "port-fronts", "port-endpoints",
+  "port-slots", "port-ids",      "port-reject", "hairpin", "cluster-ips", "vip-guarded", "vip-allowed",
 };
 static const char *const prefixes[] = { "vip", "port" };
 static const char *const keys[] = { "ip daddr . meta l4proto . th dport", "meta l4proto . th dport" };
 static const char *const types[] = { "ipv4_addr . inet_proto . inet_service", "inet_proto . inet_service" };
 /* The same bytes; rules added later than such a map are refused when it is described by `th` (nft 1.0.6). */
-static const char *const indexed[] = { "ip daddr . meta l4proto . tcp dport . numgen random mod 65536", "meta l4proto . tcp dport . numgen random mod 65536" };
+static const char *const indexed[] = { "ip daddr . meta l4proto . tcp dport . numgen random mod 65536",
+                                       "meta l4proto . tcp dport . numgen random mod 65536" };
 
 const char *
 layout_set_name (guint set)
@@ -41,8 +42,7 @@ begin_chain (GString *text, const char *table, const char *chain)
   g_string_append_printf (text, "add chain ip %s %s\nflush chain ip %s %s\n", table, chain, table, chain);
 }
 
-static void
-append_rule (GString *text, const char *table, const char *chain, const char *format, ...) G_GNUC_PRINTF (4, 5);
+static void append_rule (GString *text, const char *table, const char *chain, const char *format, ...) G_GNUC_PRINTF (4, 5);
 
 static void
 append_rule (GString *text, const char *table, const char *chain, const char *format, ...)
@@ -77,8 +77,8 @@ append_sticky (GString *text, const char *table, Plane plane, guint32 seconds, g
 
   begin_chain (text, table, chain);
   append_rule (text, table, chain, "meta mark set ip saddr . %s map @%s-affinity", key, prefix);
-  append_rule (text, table, chain, "update @%s-affinity { ip saddr . %s timeout %us : meta mark } dnat ip to %s . meta mark map @%s-ids", prefix, key, seconds, key,
-               prefix);
+  append_rule (text, table, chain, "update @%s-affinity { ip saddr . %s timeout %us : meta mark } dnat ip to %s . meta mark map @%s-ids",
+               prefix, key, seconds, key, prefix);
   append_rule (text, table, chain, "delete @%s-affinity { ip saddr . %s : meta mark }", prefix, key);
   append_rule (text, table, chain, "meta mark set %s . numgen random mod %u map @%s-slots", key, n, prefix);
   append_rule (text, table, chain, "update @%s-affinity { ip saddr . %s timeout %us : meta mark }", prefix, key, seconds);
@@ -117,7 +117,8 @@ append_sets (GString *text)
       g_string_append_printf (text, "  map %s-endpoints { typeof %s : ip daddr . tcp dport; }\n", prefix, indexed[plane]);
       g_string_append_printf (text, "  map %s-slots { typeof %s : meta mark; }\n", prefix, indexed[plane]);
       g_string_append_printf (text, "  map %s-ids { type %s . mark : ipv4_addr . inet_service; }\n", prefix, type);
-      g_string_append_printf (text, "  map %s-affinity { type ipv4_addr . %s : mark; flags dynamic,timeout; size 1048576; }\n", prefix, type);
+      g_string_append_printf (text, "  map %s-affinity { type ipv4_addr . %s : mark; flags dynamic,timeout; size 1048576; }\n", prefix,
+                              type);
       g_string_append_printf (text, "  set %s-reject { type %s; }\n", prefix, type);
     }
   g_string_append (text, "  set hairpin { type ipv4_addr . ipv4_addr; }\n"
@@ -130,22 +131,25 @@ append_sets (GString *text)
 static void
 append_nat (GString *text, const Layout *layout)
 {
-  g_string_append (text,
-                   "  chain services {\n"
-                   "    ip daddr . meta l4proto . th dport @vip-guarded ip daddr . meta l4proto . th dport . ip saddr != @vip-allowed drop\n"
-                   "    ip daddr . meta l4proto . th dport vmap @vip-fronts\n"
-                   "    ip daddr != 127.0.0.0/8 fib daddr type local meta l4proto . th dport vmap @port-fronts\n"
-                   "  }\n"
-                   "  chain nat-prerouting { type nat hook prerouting priority -100; meta l4proto { tcp, udp, sctp } jump services; }\n"
-                   "  chain nat-output { type nat hook output priority -100; meta l4proto { tcp, udp, sctp } jump services; }\n"
-                   "  chain nat-postrouting { type nat hook postrouting priority 100;\n");
-  g_string_append_printf (text, "    meta mark and 0x%x != 0 meta mark set meta mark xor 0x%x masquerade fully-random\n", LAYOUT_MASQUERADE, LAYOUT_MASQUERADE);
+  g_string_append (
+      text, "  chain services {\n"
+            "    ip daddr . meta l4proto . th dport @vip-guarded ip daddr . meta l4proto . th dport . ip saddr != @vip-allowed drop\n"
+            "    ip daddr . meta l4proto . th dport vmap @vip-fronts\n"
+            "    ip daddr != 127.0.0.0/8 fib daddr type local meta l4proto . th dport vmap @port-fronts\n"
+            "  }\n"
+            "  chain nat-prerouting { type nat hook prerouting priority -100; meta l4proto { tcp, udp, sctp } jump services; }\n"
+            "  chain nat-output { type nat hook output priority -100; meta l4proto { tcp, udp, sctp } jump services; }\n"
+            "  chain nat-postrouting { type nat hook postrouting priority 100;\n");
+  g_string_append_printf (text, "    meta mark and 0x%x != 0 meta mark set meta mark xor 0x%x masquerade fully-random\n", LAYOUT_MASQUERADE,
+                          LAYOUT_MASQUERADE);
   g_string_append (text, "    ip saddr . ip daddr @hairpin ct status dnat masquerade fully-random\n");
   if (layout->service_cidr != NULL)
-    g_string_append_printf (text, "    ct status dnat ct original ip daddr %s ip saddr != @pod-cidrs masquerade fully-random\n", layout->service_cidr);
+    g_string_append_printf (text, "    ct status dnat ct original ip daddr %s ip saddr != @pod-cidrs masquerade fully-random\n",
+                            layout->service_cidr);
   if (!layout->is_bridge_filtered) /* else an answer would go from pod to pod past the translation */
     g_string_append (text, "    ct status dnat ip saddr @pod-cidrs ip daddr @pod-cidrs masquerade fully-random\n");
-  g_string_append (text, "    ip saddr @pod-cidrs ip daddr != @pod-cidrs ip daddr != 224.0.0.0/4 oifname != \"lo\" masquerade fully-random\n  }\n");
+  g_string_append (
+      text, "    ip saddr @pod-cidrs ip daddr != @pod-cidrs ip daddr != 224.0.0.0/4 oifname != \"lo\" masquerade fully-random\n  }\n");
 }
 
 static void
@@ -185,6 +189,6 @@ layout_text (const Layout *layout, char **ret_marker)
   digest = g_compute_checksum_for_string (G_CHECKSUM_SHA256, body->str, (gssize) body->len);
   digest[12] = '\0';
   *ret_marker = g_strdup_printf ("layout-%s", digest);
-  return g_strdup_printf ("add table ip %s\ndelete table ip %s\ntable ip %s {\n%s  chain %s { }\n}\n%s", layout->table, layout->table, layout->table, body->str,
-                          *ret_marker, chains->str);
+  return g_strdup_printf ("add table ip %s\ndelete table ip %s\ntable ip %s {\n%s  chain %s { }\n}\n%s", layout->table, layout->table,
+                          layout->table, body->str, *ret_marker, chains->str);
 }

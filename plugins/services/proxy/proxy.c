@@ -16,16 +16,16 @@ typedef struct {
   CubeLoop *loop;
   CubeInformer *service_informer, *slice_informer, *node_informer;
   CubeRegistryWatch *types_watch;
-  GPtrArray *types;         /* (element-type CubeImpl) (nullable) read when needed */
-  GHashTable *services;     /* key → CubeObject */
-  GHashTable *slices;       /* service key → (slice name → CubeObject) */
-  GHashTable *pod_cidrs;    /* node name → range */
-  GHashTable *dirty;        /* service keys */
+  GPtrArray *types;      /* (element-type CubeImpl) (nullable) read when needed */
+  GHashTable *services;  /* key → CubeObject */
+  GHashTable *slices;    /* service key → (slice name → CubeObject) */
+  GHashTable *pod_cidrs; /* node name → range */
+  GHashTable *dirty;     /* service keys */
   Rules *rules;
-  CubeTimer *timer;         /* the next flush, when it is not posted */
+  CubeTimer *timer; /* the next flush, when it is not posted */
   gint64 retry_us;
   gboolean is_posted, is_started, are_cidrs_dirty;
-  gint is_ready;            /* atomic */
+  gint is_ready; /* atomic */
 } Proxy;
 
 static void flush (gpointer data);
@@ -62,7 +62,8 @@ concerns (const char *implemented, const char *wanted)
 static void
 compile_types (Proxy *proxy, CubeView service, GArray **by_port, guint n, GArray *fronts)
 {
-  const char *type = cube_view_string_or (cube_view_get (service, "spec", "type"), "ClusterIP"), *node = cube_context_node_name (proxy->context);
+  const char *type = cube_view_string_or (cube_view_get (service, "spec", "type"), "ClusterIP"),
+             *node = cube_context_node_name (proxy->context);
 
   if (proxy->types == NULL)
     proxy->types = cube_registry_list (cube_context_registry (proxy->context), CUBE_SERVICE_TYPE);
@@ -336,7 +337,8 @@ static gboolean
 proxy_start (gpointer data, GError **error)
 {
   Proxy *proxy = data;
-  g_autofree char *runtime = cube_context_fact (proxy->context, "runtime"), *cidr = cube_context_fact (proxy->context, "service-cidr"), *table = NULL;
+  g_autofree char *runtime = cube_context_fact (proxy->context, "runtime"), *cidr = cube_context_fact (proxy->context, "service-cidr"),
+                  *table = NULL;
   Layout layout = { 0 };
 
   if (g_strcmp0 (runtime, "cri") != 0)
@@ -435,5 +437,5 @@ static const CubeInterfaceImpl impls[] = {
   { NULL },
 };
 
-CUBE_PLUGIN_DEFINE (.name = "services-proxy", .version = "1", .description = "services as packet rules (nftables)", .license = "Apache-2.0", .impls = impls,
-                    .load = proxy_load, .unload = proxy_unload);
+CUBE_PLUGIN_DEFINE (.name = "services-proxy", .version = "1", .description = "services as packet rules (nftables)", .license = "Apache-2.0",
+                    .impls = impls, .load = proxy_load, .unload = proxy_unload);

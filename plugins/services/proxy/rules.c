@@ -21,18 +21,18 @@ typedef struct {
 struct _Rules {
   Layout layout;
   char *table, *service_cidr;
-  GHashTable *fronts;    /* set of Front */
-  GHashTable *services;  /* key → GPtrArray of Front, borrowed */
-  GHashTable *staged;    /* key → GPtrArray of Front, not yet in fronts */
-  GHashTable *losers;    /* keys of services that wanted a front another has */
-  GHashTable *chains;    /* interned names the kernel has */
+  GHashTable *fronts;      /* set of Front */
+  GHashTable *services;    /* key → GPtrArray of Front, borrowed */
+  GHashTable *staged;      /* key → GPtrArray of Front, not yet in fronts */
+  GHashTable *losers;      /* keys of services that wanted a front another has */
+  GHashTable *chains;      /* interned names the kernel has */
   GArray *removed, *added; /* Element */
   GPtrArray *stale_flows;
   Shared hairpin, cluster_ips;
   NftBatch *batch;
   char **pod_cidrs;
-  gboolean is_complete;  /* the kernel has all of it */
-  gboolean had_release;  /* a front became free while somebody waits */
+  gboolean is_complete; /* the kernel has all of it */
+  gboolean had_release; /* a front became free while somebody waits */
 };
 
 static void
@@ -86,7 +86,7 @@ rules_new (const Layout *layout)
 
   rules->table = g_strdup (layout->table);
   rules->service_cidr = g_strdup (layout->service_cidr);
-  rules->layout = (Layout) { rules->table, rules->service_cidr, layout->is_bridge_filtered };
+  rules->layout = (Layout){ rules->table, rules->service_cidr, layout->is_bridge_filtered };
   rules->fronts = g_hash_table_new_full (front_hash, front_equal, (GDestroyNotify) front_free, NULL);
   rules->services = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_ptr_array_unref);
   rules->staged = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_ptr_array_unref);
@@ -218,7 +218,8 @@ note_stale_flows (Rules *rules, const Front *before, const Front *after)
       gboolean is_there = FALSE;
 
       for (guint j = 0; after != NULL && j < after->targets->len && !is_there; j++)
-        is_there = g_array_index (after->targets, Target, j).ip == target->ip && g_array_index (after->targets, Target, j).port == target->port;
+        is_there =
+            g_array_index (after->targets, Target, j).ip == target->ip && g_array_index (after->targets, Target, j).port == target->port;
       if (!is_there)
         append_stale_flow (rules, before, target);
     }

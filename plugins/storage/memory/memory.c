@@ -13,8 +13,8 @@ typedef struct {
 } Entry;
 
 typedef struct {
-  GPtrArray *log;    /* Entry, in order of revision */
-  GHashTable *live;  /* key → Entry */
+  GPtrArray *log;   /* Entry, in order of revision */
+  GHashTable *live; /* key → Entry */
   guint64 newest, compacted;
 } Memory;
 

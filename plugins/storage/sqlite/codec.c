@@ -4,8 +4,8 @@
 #include <string.h>
 #include <zstd.h>
 
-#define LEVEL -1             /* 3 µs for a Pod, a fifth of its bytes; higher levels gain a few per cent for twice the time */
-#define MIN_BYTES 128        /* smaller ones stay text */
+#define LEVEL -1                /* 3 µs for a Pod, a fifth of its bytes; higher levels gain a few per cent for twice the time */
+#define MIN_BYTES 128           /* smaller ones stay text */
 #define KEEP_BYTES (256 * 1024) /* a buffer that had to be bigger is not kept */
 #define MAX_BYTES (64 * 1024 * 1024)
 #define DICTIONARY_VERSION 1 /* a change of the text is a new version beside this one: old rows need theirs */

@@ -103,7 +103,8 @@ is_healthy (Sqlite *self, GError **error)
   sqlite3_finalize (stmt);
   if (found != NULL && strcmp (found, "ok") == 0)
     return TRUE;
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR, "%s is damaged (%s): " SQLITE_WAY_OUT, self->path, found != NULL ? found : sqlite3_errmsg (self->db));
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR, "%s is damaged (%s): " SQLITE_WAY_OUT, self->path,
+               found != NULL ? found : sqlite3_errmsg (self->db));
   return FALSE;
 }
 
@@ -136,7 +137,8 @@ check_identity (Sqlite *self, GError **error)
   if (version > SQLITE_SCHEMA_VERSION)
     {
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR,
-                   "%s was written by a newer cube (format %" G_GINT64_FORMAT ", this one knows %d): use that version, or restore a backup made before",
+                   "%s was written by a newer cube (format %" G_GINT64_FORMAT
+                   ", this one knows %d): use that version, or restore a backup made before",
                    self->path, version, SQLITE_SCHEMA_VERSION);
       return FALSE;
     }
@@ -174,7 +176,8 @@ open_database (Sqlite *self, const char *directory, GError **error)
     }
   sqlite3_extended_result_codes (self->db, 1);
   sqlite3_busy_timeout (self->db, 5000);
-  if (!sqlite_exec (self->db, self->path, "PRAGMA cache_size=-256", error) || !(is_new ? create_schema (self, error) : check_identity (self, error)))
+  if (!sqlite_exec (self->db, self->path, "PRAGMA cache_size=-256", error)
+      || !(is_new ? create_schema (self, error) : check_identity (self, error)))
     return FALSE;
   if (!sqlite_exec (self->db, self->path, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0", error))
     return FALSE;

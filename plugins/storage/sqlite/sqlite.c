@@ -15,16 +15,12 @@ error_code (int rc, int system_errno)
 {
   switch (rc & 0xff)
     {
-    case SQLITE_FULL:
-      return CUBE_ERROR_NO_SPACE;
+    case SQLITE_FULL: return CUBE_ERROR_NO_SPACE;
     case SQLITE_IOERR:
-    case SQLITE_CANTOPEN:
-      return system_errno == ENOSPC || system_errno == EDQUOT ? CUBE_ERROR_NO_SPACE : CUBE_ERROR_INTERNAL;
+    case SQLITE_CANTOPEN: return system_errno == ENOSPC || system_errno == EDQUOT ? CUBE_ERROR_NO_SPACE : CUBE_ERROR_INTERNAL;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return CUBE_ERROR_STORE_READ_ERROR;
-    default:
-      return CUBE_ERROR_INTERNAL;
+    case SQLITE_NOTADB: return CUBE_ERROR_STORE_READ_ERROR;
+    default: return CUBE_ERROR_INTERNAL;
     }
 }
 
@@ -113,8 +109,8 @@ each_row (Reader *reader, sqlite3_stmt *stmt, gboolean (*each) (sqlite3_stmt *st
   if (rc != SQLITE_DONE)
     sqlite_set_error (error, self->db, self->path, "is damaged");
   else if (reader->damaged != 0)
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR, "%s is damaged: row %" G_GUINT64_FORMAT " cannot be unpacked; " SQLITE_WAY_OUT, self->path,
-                 reader->damaged);
+    g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR,
+                 "%s is damaged: row %" G_GUINT64_FORMAT " cannot be unpacked; " SQLITE_WAY_OUT, self->path, reader->damaged);
   sqlite3_finalize (stmt);
   return rc == SQLITE_DONE && reader->damaged == 0;
 }
@@ -176,7 +172,8 @@ history_row (sqlite3_stmt *stmt, Reader *reader)
 static gboolean
 sqlite_load_history (gpointer state, guint64 revision, CubeStorageHistoryRow row, gpointer data, GError **error)
 {
-  static const char before[] = "SELECT rev, key, json FROM log WHERE rev IN (SELECT prev FROM log WHERE rev > ?1 AND prev BETWEEN 1 AND ?1) ORDER BY rev";
+  static const char before[] =
+      "SELECT rev, key, json FROM log WHERE rev IN (SELECT prev FROM log WHERE rev > ?1 AND prev BETWEEN 1 AND ?1) ORDER BY rev";
   Sqlite *self = state;
   Reader reader = { .self = self, .history_row = row, .data = data };
   sqlite3_stmt *stmt = query (self, before, revision, error);
@@ -192,7 +189,8 @@ static gboolean
 insert_change (Sqlite *self, const CubeStorageChange *change)
 {
   gsize packed_length;
-  const void *packed = self->must_compress && change->json != NULL ? codec_pack (self->codec, change->json, change->length, &packed_length) : NULL;
+  const void *packed =
+      self->must_compress && change->json != NULL ? codec_pack (self->codec, change->json, change->length, &packed_length) : NULL;
   sqlite3_bind_int64 (self->insert, 1, change->revision);
   sqlite3_bind_int64 (self->insert, 2, change->previous);
   sqlite3_bind_text (self->insert, 3, change->key, -1, SQLITE_STATIC);
@@ -234,13 +232,14 @@ static gboolean
 sqlite_compact (gpointer state, guint64 revision, GError **error)
 {
   Sqlite *self = state;
-  g_autofree char *sql = g_strdup_printf (
-      "BEGIN IMMEDIATE;"
-      "DELETE FROM log WHERE rev IN (SELECT prev FROM log WHERE rev > %1$" G_GUINT64_FORMAT " AND rev <= %2$" G_GUINT64_FORMAT " AND prev > 0);"
-      "DELETE FROM log WHERE rev > %1$" G_GUINT64_FORMAT " AND rev <= %2$" G_GUINT64_FORMAT " AND json IS NULL;"
-      "UPDATE meta SET value = %2$" G_GUINT64_FORMAT " WHERE name = 'compacted';"
-      "COMMIT",
-      self->compacted, revision);
+  g_autofree char *sql =
+      g_strdup_printf ("BEGIN IMMEDIATE;"
+                       "DELETE FROM log WHERE rev IN (SELECT prev FROM log WHERE rev > %1$" G_GUINT64_FORMAT
+                       " AND rev <= %2$" G_GUINT64_FORMAT " AND prev > 0);"
+                       "DELETE FROM log WHERE rev > %1$" G_GUINT64_FORMAT " AND rev <= %2$" G_GUINT64_FORMAT " AND json IS NULL;"
+                       "UPDATE meta SET value = %2$" G_GUINT64_FORMAT " WHERE name = 'compacted';"
+                       "COMMIT",
+                       self->compacted, revision);
   if (revision <= self->compacted)
     return TRUE;
   if (sqlite3_exec (self->db, sql, NULL, NULL, NULL) != SQLITE_OK)
@@ -304,6 +303,8 @@ static const CubeStorageOps sqlite_ops = {
 
 static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_STORAGE, CUBE_STORAGE_VERSION, "sqlite", sqlite_ops), { NULL } };
 
-CUBE_PLUGIN_DEFINE (.name = "storage-sqlite", .version = "0.1.0", .description = "keeps objects in an SQLite database (write-ahead log, durable)",
-                    .license = "Apache-2.0", .impls = impls, .load = sqlite_load_plugin, .unload = sqlite_unload,
-                    .config_schema = "compress bool true compress objects in the database (a fifth of the bytes); rows already there stay as they are\n");
+CUBE_PLUGIN_DEFINE (
+        .name = "storage-sqlite", .version = "0.1.0", .description = "keeps objects in an SQLite database (write-ahead log, durable)",
+        .license = "Apache-2.0", .impls = impls, .load = sqlite_load_plugin, .unload = sqlite_unload,
+        .config_schema =
+            "compress bool true compress objects in the database (a fifth of the bytes); rows already there stay as they are\n");

@@ -40,9 +40,12 @@ emit (Echo *echo, guint channel, const void *bytes, gsize length)
 static void
 end (Echo *echo, guint code)
 {
-  g_autofree char *text = code == 0 ? g_strdup ("{\"metadata\":{},\"status\":\"Success\"}")
-                                    : g_strdup_printf ("{\"metadata\":{},\"status\":\"Failure\",\"message\":\"command terminated with non-zero exit code\","
-                                                       "\"reason\":\"NonZeroExitCode\",\"details\":{\"causes\":[{\"reason\":\"ExitCode\",\"message\":\"%u\"}]}}", code);
+  g_autofree char *text =
+      code == 0
+          ? g_strdup ("{\"metadata\":{},\"status\":\"Success\"}")
+          : g_strdup_printf ("{\"metadata\":{},\"status\":\"Failure\",\"message\":\"command terminated with non-zero exit code\","
+                             "\"reason\":\"NonZeroExitCode\",\"details\":{\"causes\":[{\"reason\":\"ExitCode\",\"message\":\"%u\"}]}}",
+                             code);
   g_autoptr (CubeValue) status = cube_value_from_json (text, -1, NULL, NULL);
   g_mutex_lock (&echo->lock);
   if (!echo->is_closed)
@@ -89,8 +92,9 @@ echo_close (gpointer stream)
   echo_unref (echo);
 }
 
-static const CubeStreamOps stream_ops = { .ops_size = sizeof stream_ops, .write = echo_write, .close_channel = echo_close_channel, .resize = echo_resize,
-                                          .close = echo_close };
+static const CubeStreamOps stream_ops = {
+  .ops_size = sizeof stream_ops, .write = echo_write, .close_channel = echo_close_channel, .resize = echo_resize, .close = echo_close
+};
 
 static void
 work (gpointer data)
@@ -131,7 +135,8 @@ agent_logs (gpointer state, const char *ns, const char *pod, const char *uid, co
 {
   if (options->previous)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "previous terminated container \"%s\" in pod \"%s\" not found", container, pod);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "previous terminated container \"%s\" in pod \"%s\" not found", container,
+                   pod);
       return FALSE;
     }
   Echo *echo = begin (state, sink_ops, sink, ret_stream);
@@ -142,8 +147,9 @@ agent_logs (gpointer state, const char *ns, const char *pod, const char *uid, co
 }
 
 static gboolean
-agent_exec (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const char *const *command, gboolean has_stdin,
-            gboolean has_stdout, gboolean has_stderr, gboolean tty, const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStream *ret_stream, GError **error)
+agent_exec (gpointer state, const char *ns, const char *pod, const char *uid, const char *container, const char *const *command,
+            gboolean has_stdin, gboolean has_stdout, gboolean has_stderr, gboolean tty, const CubeStreamSinkOps *sink_ops, gpointer sink,
+            CubeStream *ret_stream, GError **error)
 {
   Echo *echo = begin (state, sink_ops, sink, ret_stream);
   echo->is_cat = strcmp (command[0], "cat") == 0 && has_stdin;
@@ -170,7 +176,9 @@ agent_port_forward (gpointer state, const char *ns, const char *pod, const char 
   return TRUE;
 }
 
-static const CubeNodeAgentOps agent_ops = { .ops_size = sizeof agent_ops, .logs = agent_logs, .exec = agent_exec, .port_forward = agent_port_forward };
+static const CubeNodeAgentOps agent_ops = {
+  .ops_size = sizeof agent_ops, .logs = agent_logs, .exec = agent_exec, .port_forward = agent_port_forward
+};
 static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_NODE_AGENT, CUBE_NODE_AGENT_VERSION, "echo", agent_ops), { 0 } };
 
 static gboolean
@@ -180,4 +188,5 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
   return TRUE;
 }
 
-CUBE_PLUGIN_DEFINE (.name = "test-echo-agent", .version = "1", .description = "streams for tests", .license = "Apache-2.0", .impls = impls, .load = load);
+CUBE_PLUGIN_DEFINE (.name = "test-echo-agent", .version = "1", .description = "streams for tests", .license = "Apache-2.0", .impls = impls,
+                    .load = load);

@@ -7,7 +7,10 @@
 #include "ws.h"
 #include <string.h>
 
-typedef struct { const char *path, *group, *version, *resource, *ns, *name, *sub, *subpath; gboolean is_watch; } Good;
+typedef struct {
+  const char *path, *group, *version, *resource, *ns, *name, *sub, *subpath;
+  gboolean is_watch;
+} Good;
 
 static void
 test_url_resources (void)
@@ -25,7 +28,8 @@ test_url_resources (void)
     { "/apis/apps/v1/namespaces/x/deployments/web/scale", "apps", "v1", "deployments", "x", "web", "scale", NULL, FALSE },
     { "/api/v1/watch/pods", "", "v1", "pods", NULL, NULL, NULL, NULL, TRUE },
     { "/api/v1/watch/namespaces/x/pods/web", "", "v1", "pods", "x", "web", NULL, NULL, TRUE },
-    { "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", "rbac.authorization.k8s.io", "v1", "clusterroles", NULL, "system:node", NULL, NULL, FALSE },
+    { "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", "rbac.authorization.k8s.io", "v1", "clusterroles", NULL,
+      "system:node", NULL, NULL, FALSE },
   };
   for (guint i = 0; i < G_N_ELEMENTS (good); i++)
     {
@@ -49,7 +53,9 @@ test_url_resources (void)
 static void
 test_url_paths (void)
 {
-  static const char *const paths[][2] = { { "/", "/" }, { "/api", "/api" }, { "/api/", "/api" }, { "/apis/apps/v1/", "/apis/apps/v1" }, { "/version/", "/version" } };
+  static const char *const paths[][2] = {
+    { "/", "/" }, { "/api", "/api" }, { "/api/", "/api" }, { "/apis/apps/v1/", "/apis/apps/v1" }, { "/version/", "/version" }
+  };
   for (guint i = 0; i < G_N_ELEMENTS (paths); i++)
     {
       HttpUrl url;
@@ -64,11 +70,31 @@ static void
 test_url_hostile (void)
 {
   static const char *const bad[] = {
-    "", "api/v1/pods", "//api/v1/pods", "/api//v1/pods", "/api/v1//pods", "/api/v1/pods//", "/api/v1/./pods", "/api/v1/../pods",
-    "/api/v1/namespaces/x/pods/..", "/api/v1/namespaces/x/pods/%2e%2e", "/api/v1/namespaces/%2E%2e/secrets", "/api/v1/namespaces/x%2Fpods/a",
-    "/api/v1/namespaces/x%2f..%2fkube-system/secrets", "/api/v1/pods/%", "/api/v1/pods/%4", "/api/v1/pods/%zz", "/api/v1/pods/a%00b",
-    "/api/v1/pods/a%0d%0ab", "/api/v1/pods/a%7f", "/api/v1/pods/%ff%fe", "/api/v1/pods/a%25b", "/api/v1/pods/a\\b", "/api/v1/pods/a%5cb",
-    "/api/v1/pods/\xc3(", "/%2e/api",
+    "",
+    "api/v1/pods",
+    "//api/v1/pods",
+    "/api//v1/pods",
+    "/api/v1//pods",
+    "/api/v1/pods//",
+    "/api/v1/./pods",
+    "/api/v1/../pods",
+    "/api/v1/namespaces/x/pods/..",
+    "/api/v1/namespaces/x/pods/%2e%2e",
+    "/api/v1/namespaces/%2E%2e/secrets",
+    "/api/v1/namespaces/x%2Fpods/a",
+    "/api/v1/namespaces/x%2f..%2fkube-system/secrets",
+    "/api/v1/pods/%",
+    "/api/v1/pods/%4",
+    "/api/v1/pods/%zz",
+    "/api/v1/pods/a%00b",
+    "/api/v1/pods/a%0d%0ab",
+    "/api/v1/pods/a%7f",
+    "/api/v1/pods/%ff%fe",
+    "/api/v1/pods/a%25b",
+    "/api/v1/pods/a\\b",
+    "/api/v1/pods/a%5cb",
+    "/api/v1/pods/\xc3(",
+    "/%2e/api",
   };
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
     {
@@ -95,12 +121,27 @@ test_url_hostile (void)
 static void
 test_url_scope (void)
 {
-  static const struct { const char *path; gboolean is_fine; } cases[] = {
-    { "/api/v1/namespaces/x/pods/web", TRUE }, { "/api/v1/pods", TRUE }, { "/api/v1/nodes/a", TRUE }, { "/api/v1/nodes", TRUE },
-    { "/api/v1/namespaces/x/nodes", FALSE }, { "/api/v1/namespaces/x/nodes/a", FALSE }, { "/api/v1/pods/web", FALSE }, { "/api/v1/widgets", FALSE },
-    { "/api/v2/pods", FALSE }, { "/apis/apps/v1/pods", FALSE }, { "/api/v1/namespaces/x/pods/web/nonsense", FALSE },
-    { "/api/v1/namespaces/x/pods/web/log", TRUE }, { "/api/v1/namespaces/x/pods/web/log/more", FALSE }, { "/api/v1/namespaces/x/pods/", FALSE },
-    { "/api/v1/Pods", FALSE }, { "/api/v1/namespaces/x/namespaces/y", FALSE }, { "/api/v1/watch/namespaces/x/pods/web/log", FALSE },
+  static const struct {
+    const char *path;
+    gboolean is_fine;
+  } cases[] = {
+    { "/api/v1/namespaces/x/pods/web", TRUE },
+    { "/api/v1/pods", TRUE },
+    { "/api/v1/nodes/a", TRUE },
+    { "/api/v1/nodes", TRUE },
+    { "/api/v1/namespaces/x/nodes", FALSE },
+    { "/api/v1/namespaces/x/nodes/a", FALSE },
+    { "/api/v1/pods/web", FALSE },
+    { "/api/v1/widgets", FALSE },
+    { "/api/v2/pods", FALSE },
+    { "/apis/apps/v1/pods", FALSE },
+    { "/api/v1/namespaces/x/pods/web/nonsense", FALSE },
+    { "/api/v1/namespaces/x/pods/web/log", TRUE },
+    { "/api/v1/namespaces/x/pods/web/log/more", FALSE },
+    { "/api/v1/namespaces/x/pods/", FALSE },
+    { "/api/v1/Pods", FALSE },
+    { "/api/v1/namespaces/x/namespaces/y", FALSE },
+    { "/api/v1/watch/namespaces/x/pods/web/log", FALSE },
   };
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
@@ -143,16 +184,27 @@ test_query (void)
 static void
 test_options (void)
 {
-  static const struct { CubeVerb verb; CubePatchType patch; const char *query, *message; } cases[] = {
+  static const struct {
+    CubeVerb verb;
+    CubePatchType patch;
+    const char *query, *message;
+  } cases[] = {
     { CUBE_VERB_LIST, 0, "limit=abc", "strconv.ParseInt: parsing \"abc\": invalid syntax" },
     { CUBE_VERB_LIST, 0, "resourceVersion=x", "invalid resource version: strconv.ParseUint: parsing \"x\": invalid syntax" },
-    { CUBE_VERB_LIST, 0, "resourceVersionMatch=Exact", "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided" },
-    { CUBE_VERB_LIST, 0, "sendInitialEvents=true", "ListOptions.meta.k8s.io \"\" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list" },
-    { CUBE_VERB_CREATE, 0, "fieldValidation=Loud", "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Loud\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"" },
-    { CUBE_VERB_CREATE, 0, "dryRun=Some", "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Some\"]: supported values: \"All\"" },
-    { CUBE_VERB_PATCH, CUBE_PATCH_APPLY, "", "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch" },
-    { CUBE_VERB_PATCH, CUBE_PATCH_MERGE, "force=true", "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch" },
-    { CUBE_VERB_DELETE, 0, "propagationPolicy=Later", "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"Later\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"" },
+    { CUBE_VERB_LIST, 0, "resourceVersionMatch=Exact",
+      "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided" },
+    { CUBE_VERB_LIST, 0, "sendInitialEvents=true",
+      "ListOptions.meta.k8s.io \"\" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list" },
+    { CUBE_VERB_CREATE, 0, "fieldValidation=Loud",
+      "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Loud\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"" },
+    { CUBE_VERB_CREATE, 0, "dryRun=Some",
+      "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Some\"]: supported values: \"All\"" },
+    { CUBE_VERB_PATCH, CUBE_PATCH_APPLY, "",
+      "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch" },
+    { CUBE_VERB_PATCH, CUBE_PATCH_MERGE, "force=true",
+      "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch" },
+    { CUBE_VERB_DELETE, 0, "propagationPolicy=Later",
+      "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"Later\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"" },
     { CUBE_VERB_LIST, 0, "limit=5&labelSelector=a%3Db&timeoutSeconds=9", NULL },
     { CUBE_VERB_DELETE, 0, "propagationPolicy=Foreground&gracePeriodSeconds=3", NULL },
     { CUBE_VERB_WATCH, 0, "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=1", NULL },
@@ -176,18 +228,28 @@ test_options (void)
 static void
 test_negotiate (void)
 {
-  static const struct { const char *accept; gboolean is_discovery; int shape, encoding, aggregated; } cases[] = {
-    { NULL, FALSE, 0, 0, 0 }, { "*/*", FALSE, 0, 0, 0 }, { "application/yaml", FALSE, 0, 1, 0 },
-    { "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", FALSE, HTTP_SHAPE_TABLE, 0, 0 },
+  static const struct {
+    const char *accept;
+    gboolean is_discovery;
+    int shape, encoding, aggregated;
+  } cases[] = {
+    { NULL, FALSE, 0, 0, 0 },
+    { "*/*", FALSE, 0, 0, 0 },
+    { "application/yaml", FALSE, 0, 1, 0 },
+    { "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", FALSE,
+      HTTP_SHAPE_TABLE, 0, 0 },
     { "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", FALSE, HTTP_SHAPE_PLAIN, 0, 0 },
     { "application/vnd.kubernetes.protobuf,application/json", FALSE, 0, 0, 0 },
     { "application/vnd.kubernetes.protobuf, */*", FALSE, 0, 0, 0 },
     { "application/json;q=0.1, application/yaml;q=0.9", FALSE, 0, 1, 0 },
     { "application/json;q=0, application/yaml", FALSE, 0, 1, 0 },
     { "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", FALSE, HTTP_SHAPE_PARTIAL_LIST, 0, 0 },
-    { "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json", TRUE, 0, 0, 1 },
+    { "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json",
+      TRUE, 0, 0, 1 },
     { "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json", TRUE, 0, 0, 0 },
-    { "text/html", FALSE, -1, 0, 0 }, { "application/vnd.kubernetes.protobuf", FALSE, -1, 0, 0 }, { "application/json;as=Chair;g=meta.k8s.io;v=v1", FALSE, -1, 0, 0 },
+    { "text/html", FALSE, -1, 0, 0 },
+    { "application/vnd.kubernetes.protobuf", FALSE, -1, 0, 0 },
+    { "application/json;as=Chair;g=meta.k8s.io;v=v1", FALSE, -1, 0, 0 },
     { ";;;===,,,q=", FALSE, -1, 0, 0 },
   };
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -238,7 +300,10 @@ test_find_member (void)
     }
 }
 
-typedef struct { GString *text; guint n_control; } Seen;
+typedef struct {
+  GString *text;
+  guint n_control;
+} Seen;
 
 static void
 on_frame (HttpWsOpcode opcode, const guint8 *bytes, gsize length, gpointer data)
@@ -289,16 +354,19 @@ test_ws_read (void)
 static void
 test_ws_hostile (void)
 {
-  static const struct { const char *bytes; gsize length; } bad[] = {
+  static const struct {
+    const char *bytes;
+    gsize length;
+  } bad[] = {
     { "\x82\x01x", 3 },                                         /* not masked */
-    { "\xc2\x80\0\0\0\0", 6 },                                 /* reserved bit */
-    { "\x80\x80\0\0\0\0", 6 },                                 /* continues nothing */
-    { "\x83\x80\0\0\0\0", 6 },                                 /* no such opcode */
-    { "\x8b\x80\0\0\0\0", 6 },                                 /* nor this */
-    { "\x09\x80\0\0\0\0", 6 },                                 /* a ping in pieces */
-    { "\x89\xfe\0\x7e\0\0\0\0", 8 },                           /* a long ping */
+    { "\xc2\x80\0\0\0\0", 6 },                                  /* reserved bit */
+    { "\x80\x80\0\0\0\0", 6 },                                  /* continues nothing */
+    { "\x83\x80\0\0\0\0", 6 },                                  /* no such opcode */
+    { "\x8b\x80\0\0\0\0", 6 },                                  /* nor this */
+    { "\x09\x80\0\0\0\0", 6 },                                  /* a ping in pieces */
+    { "\x89\xfe\0\x7e\0\0\0\0", 8 },                            /* a long ping */
     { "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14 }, /* too long */
-    { "\x02\x80\0\0\0\0\x82\x80\0\0\0\0", 12 },               /* a message within a message */
+    { "\x02\x80\0\0\0\0\x82\x80\0\0\0\0", 12 },                 /* a message within a message */
   };
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
     {

@@ -43,14 +43,12 @@ tear_down (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 }
 
 static CubeGrpcMessage *
-call (CubeGrpcChannel *channel, const char *method, const char *text, gint64 timeout_ms,
-      GCancellable *cancellable, GError **error)
+call (CubeGrpcChannel *channel, const char *method, const char *text, gint64 timeout_ms, GCancellable *cancellable, GError **error)
 {
   Echo__Request request = ECHO__REQUEST__INIT;
 
   request.text = (char *) text;
-  return cube_grpc_channel_unary (channel, method, &request.base, &echo__reply__descriptor,
-                                  timeout_ms, cancellable, error);
+  return cube_grpc_channel_unary (channel, method, &request.base, &echo__reply__descriptor, timeout_ms, cancellable, error);
 }
 
 static void
@@ -197,8 +195,7 @@ stream (Fixture *fixture, const char *method, guint n, Counter *counter, GError 
 
   request.text = (char *) "x";
   request.count = n;
-  return cube_grpc_channel_server_stream (fixture->channel, method, &request.base,
-                                          &echo__reply__descriptor, LONG_MS, counter->cancellable,
+  return cube_grpc_channel_server_stream (fixture->channel, method, &request.base, &echo__reply__descriptor, LONG_MS, counter->cancellable,
                                           count, counter, error);
 }
 
@@ -324,8 +321,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-#define ADD(name, function) \
-  g_test_add ("/grpc/" name, Fixture, NULL, set_up, function, tear_down)
+#define ADD(name, function) g_test_add ("/grpc/" name, Fixture, NULL, set_up, function, tear_down)
   ADD ("unary", test_unary);
   ADD ("threads", test_threads);
   ADD ("server-error", test_server_error);

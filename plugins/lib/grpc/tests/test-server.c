@@ -12,8 +12,8 @@
 
 struct _TestServer {
   grpc_server *server;
-  grpc_completion_queue *queue;       /* new calls, and the end */
-  grpc_completion_queue *call_queue;  /* what happens on calls */
+  grpc_completion_queue *queue;      /* new calls, and the end */
+  grpc_completion_queue *call_queue; /* what happens on calls */
   GThread *thread;
   GPtrArray *open_calls;
 };
@@ -147,15 +147,13 @@ serve (gpointer data)
 
       grpc_call_details_init (&details);
       grpc_metadata_array_init (&metadata);
-      grpc_server_request_call (self->server, &call, &details, &metadata, self->call_queue,
-                                self->queue, &tag_new);
+      grpc_server_request_call (self->server, &call, &details, &metadata, self->call_queue, self->queue, &tag_new);
       do
         event = grpc_completion_queue_next (self->queue, forever (), NULL);
       while (event.tag == &tag_stop);
       if (event.success)
         {
-          method = g_strndup ((const char *) GRPC_SLICE_START_PTR (details.method),
-                              GRPC_SLICE_LENGTH (details.method));
+          method = g_strndup ((const char *) GRPC_SLICE_START_PTR (details.method), GRPC_SLICE_LENGTH (details.method));
           if (answer (self, call, method))
             grpc_call_unref (call);
           else

@@ -10,9 +10,12 @@
 static void
 test_base64url (void)
 {
-  static const struct { const char *text; gssize length; } cases[] = {
-    { "", 0 },   { "QQ", 1 },   { "QUI", 2 }, { "QUJD", 3 }, { "QUJDRA", 4 }, { "-_-_", 3 }, /* good */
-    { "A", -1 }, { "QQ==", -1 }, { "QR", -1 }, { "QU J", -1 }, { "QUI/", -1 }, { "QUI+", -1 }, { "QUJDR", -1 }, /* not */
+  static const struct {
+    const char *text;
+    gssize length;
+  } cases[] = {
+    { "", 0 },   { "QQ", 1 },    { "QUI", 2 }, { "QUJD", 3 },  { "QUJDRA", 4 }, { "-_-_", 3 },                   /* good */
+    { "A", -1 }, { "QQ==", -1 }, { "QR", -1 }, { "QU J", -1 }, { "QUI/", -1 },  { "QUI+", -1 }, { "QUJDR", -1 }, /* not */
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)

@@ -38,16 +38,20 @@ test_visit (void)
     {
       g_autofree char *env = g_strdup_printf ("{'%s':[{'env':[{'name':'A','valueFrom':{'secretKeyRef':{'name':'s','key':'k'}}},"
                                               "{'name':'B','valueFrom':{'configMapKeyRef':{'name':'c','key':'k'}}}],"
-                                              "'envFrom':[{'secretRef':{'name':'t'}},{'configMapRef':{'name':'d'}}]}]}", kinds[i]);
+                                              "'envFrom':[{'secretRef':{'name':'t'}},{'configMapRef':{'name':'d'}}]}]}",
+                                              kinds[i]);
       check (env, "secrets/s configmaps/c secrets/t configmaps/d");
     }
   check ("{'serviceAccountName':'a','imagePullSecrets':[{'name':'x'},{'name':'y'}]}", "serviceaccounts/a secrets/x secrets/y");
-  check ("{'volumes':[{'name':'v','secret':{'secretName':'s'}},{'name':'w','configMap':{'name':'c'}},{'name':'z','persistentVolumeClaim':{'claimName':'q'}}]}",
-         "secrets/s configmaps/c persistentvolumeclaims/q");
-  check ("{'volumes':[{'name':'v','projected':{'sources':[{'secret':{'name':'s'}},{'configMap':{'name':'c'}},{'serviceAccountToken':{'path':'t'}}]}}]}",
-         "secrets/s configmaps/c");
+  check (
+      "{'volumes':[{'name':'v','secret':{'secretName':'s'}},{'name':'w','configMap':{'name':'c'}},{'name':'z','persistentVolumeClaim':{'claimName':'q'}}]}",
+      "secrets/s configmaps/c persistentvolumeclaims/q");
+  check (
+      "{'volumes':[{'name':'v','projected':{'sources':[{'secret':{'name':'s'}},{'configMap':{'name':'c'}},{'serviceAccountToken':{'path':'t'}}]}}]}",
+      "secrets/s configmaps/c");
   check ("{'volumes':[{'name':'v','csi':{'driver':'d','nodePublishSecretRef':{'name':'s'}}},{'name':'w','azureFile':{'secretName':'t'}},"
-         "{'name':'x','cephfs':{'secretRef':{'name':'u'}}}]}", "secrets/s secrets/t secrets/u");
+         "{'name':'x','cephfs':{'secretRef':{'name':'u'}}}]}",
+         "secrets/s secrets/t secrets/u");
   check ("{'volumes':[{'name':'v','ephemeral':{'volumeClaimTemplate':{}}}],'resourceClaims':[{'name':'r','resourceClaimName':'rc'}]}",
          "persistentvolumeclaims/p-v resourceclaims/rc");
   check ("{'containers':[{'name':'a','image':'i','env':[{'name':'secretName','value':'x'}]}],'volumes':7}", "");

@@ -105,14 +105,12 @@ test_hostile_headers (void)
 static gboolean
 log_control (const CubeSpdyFrame *frame, gpointer data, GError **error G_GNUC_UNUSED)
 {
-  g_string_append_printf (data, "%u/%x/%u/%u/%zu ", frame->type, frame->flags, frame->stream, frame->value,
-                          frame->block_size);
+  g_string_append_printf (data, "%u/%x/%u/%u/%zu ", frame->type, frame->flags, frame->stream, frame->value, frame->block_size);
   return TRUE;
 }
 
 static gboolean
-log_data (guint32 stream, const guint8 *bytes, gsize size, gboolean is_fin, gpointer data,
-          GError **error G_GNUC_UNUSED)
+log_data (guint32 stream, const guint8 *bytes, gsize size, gboolean is_fin, gpointer data, GError **error G_GNUC_UNUSED)
 {
   g_string_append_printf (data, "D%u:%.*s%s ", stream, (int) size, (const char *) bytes, is_fin ? "." : "");
   return TRUE;
@@ -161,11 +159,11 @@ test_bad_frames (void)
     guint8 bytes[16];
     gsize size;
   } bad[] = {
-    { { 0x80, 2, 0, 1, 0, 0, 0, 10 }, 8 },            /* SPDY/2 */
-    { { 0x80, 3, 0, 1, 0, 0, 0, 9 }, 8 },             /* SYN_STREAM too short */
-    { { 0x80, 3, 0, 3, 0, 0, 0, 4 }, 8 },             /* RST_STREAM too short */
-    { { 0x80, 3, 0, 6, 0, 0, 0, 0 }, 8 },             /* PING of nothing */
-    { { 0x80, 3, 0, 8, 0, 0xff, 0xff, 0xff }, 8 },    /* HEADERS of 16 MiB */
+    { { 0x80, 2, 0, 1, 0, 0, 0, 10 }, 8 },         /* SPDY/2 */
+    { { 0x80, 3, 0, 1, 0, 0, 0, 9 }, 8 },          /* SYN_STREAM too short */
+    { { 0x80, 3, 0, 3, 0, 0, 0, 4 }, 8 },          /* RST_STREAM too short */
+    { { 0x80, 3, 0, 6, 0, 0, 0, 0 }, 8 },          /* PING of nothing */
+    { { 0x80, 3, 0, 8, 0, 0xff, 0xff, 0xff }, 8 }, /* HEADERS of 16 MiB */
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
@@ -257,10 +255,18 @@ static void
 test_urls (void)
 {
   static const char *const urls[] = {
-    "http://10.0.0.1:80/exec/x",      "http://example.org:80/exec/x", "https://127.0.0.1:80/exec/x",
-    "http://127.0.0.1/exec/x",        "http://127.0.0.1.example.org:80/", "unix:///run/x",
-    "http://[2001:db8::1]:80/exec/x", "http://169.254.169.254:80/",   "",
-    "http:///exec/x",                 "/exec/x",                      "http://0.0.0.0:80/",
+    "http://10.0.0.1:80/exec/x",
+    "http://example.org:80/exec/x",
+    "https://127.0.0.1:80/exec/x",
+    "http://127.0.0.1/exec/x",
+    "http://127.0.0.1.example.org:80/",
+    "unix:///run/x",
+    "http://[2001:db8::1]:80/exec/x",
+    "http://169.254.169.254:80/",
+    "",
+    "http:///exec/x",
+    "/exec/x",
+    "http://0.0.0.0:80/",
   };
   CubeSpdyExecutor executor = { NULL, NULL, NULL };
 

@@ -223,9 +223,8 @@ set_up (Fixture *fixture, gconstpointer data)
   g_assert_no_error (error);
   fixture->server_thread = g_thread_new ("server", accept_one, fixture);
 
-  url = g_strdup_printf ("http://127.0.0.1:%u/exec/token?q=1",
-                         g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (bound)));
-  executor = (CubeSpdyExecutor) { fixture->context, run_blocking, fixture->workers };
+  url = g_strdup_printf ("http://127.0.0.1:%u/exec/token?q=1", g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (bound)));
+  executor = (CubeSpdyExecutor){ fixture->context, run_blocking, fixture->workers };
   fixture->spdy = cube_spdy_connect (url, PROTOCOL, &executor, NULL, &error);
   g_assert_no_error (error);
 }
@@ -268,8 +267,8 @@ drain_control (const CubeSpdyFrame *frame G_GNUC_UNUSED, gpointer data G_GNUC_UN
 }
 
 static gboolean
-drain_data (guint32 stream G_GNUC_UNUSED, const guint8 *bytes G_GNUC_UNUSED, gsize size G_GNUC_UNUSED,
-            gboolean is_fin G_GNUC_UNUSED, gpointer data G_GNUC_UNUSED, GError **error G_GNUC_UNUSED)
+drain_data (guint32 stream G_GNUC_UNUSED, const guint8 *bytes G_GNUC_UNUSED, gsize size G_GNUC_UNUSED, gboolean is_fin G_GNUC_UNUSED,
+            gpointer data G_GNUC_UNUSED, GError **error G_GNUC_UNUSED)
 {
   return TRUE;
 }
@@ -291,8 +290,8 @@ drain (GSocket *socket, CubeSpdyReader *reader)
 typedef struct {
   Fixture *fixture;
   GSocket *socket;
-  gsize window;             /* 0: knows no windows */
-  gsize taken;              /* of the window, data we were sent */
+  gsize window; /* 0: knows no windows */
+  gsize taken;  /* of the window, data we were sent */
 } Echo;
 
 static void
@@ -331,8 +330,7 @@ echo_control (const CubeSpdyFrame *frame, gpointer data, GError **error)
 }
 
 static gboolean
-echo_data (guint32 stream, const guint8 *bytes, gsize size, gboolean is_fin, gpointer data,
-           GError **error G_GNUC_UNUSED)
+echo_data (guint32 stream, const guint8 *bytes, gsize size, gboolean is_fin, gpointer data, GError **error G_GNUC_UNUSED)
 {
   Echo *echo = data;
   g_autoptr (GByteArray) out = g_byte_array_new ();

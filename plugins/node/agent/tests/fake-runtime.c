@@ -30,8 +30,7 @@ now_ns (FakeRuntime *fake)
   return cube_context_now_us (fake->context) * 1000;
 }
 
-static void G_GNUC_PRINTF (2, 3)
-note (FakeRuntime *fake, const char *format, ...)
+static void G_GNUC_PRINTF (2, 3) note (FakeRuntime *fake, const char *format, ...)
 {
   va_list args;
   va_start (args, format);
@@ -92,7 +91,9 @@ sandbox_free (gpointer data)
 static gboolean
 fake_status (gpointer state, CubeRuntimeStatus *ret_status, GError **error)
 {
-  *ret_status = (CubeRuntimeStatus){ .runtime_ready = TRUE, .network_ready = TRUE, .name = g_strdup ("fake"), .version = g_strdup ("1"), .api_version = g_strdup ("v1") };
+  *ret_status = (CubeRuntimeStatus){
+    .runtime_ready = TRUE, .network_ready = TRUE, .name = g_strdup ("fake"), .version = g_strdup ("1"), .api_version = g_strdup ("v1")
+  };
   return TRUE;
 }
 
@@ -231,7 +232,8 @@ container_free (gpointer data)
 }
 
 static gboolean
-fake_create_container (gpointer state, const char *sandbox_id, const CubeContainerConfig *config, const CubeSandboxConfig *sandbox, char **ret_id, GCancellable *cancellable, GError **error)
+fake_create_container (gpointer state, const char *sandbox_id, const CubeContainerConfig *config, const CubeSandboxConfig *sandbox,
+                       char **ret_id, GCancellable *cancellable, GError **error)
 {
   FakeRuntime *fake = state;
   FakeContainer *container = g_new0 (FakeContainer, 1);
@@ -348,7 +350,8 @@ fake_list_containers (gpointer state, GError **error)
 }
 
 static gboolean
-fake_exec_sync (gpointer state, const char *id, const char *const *command, gint64 timeout_us, GBytes **ret_stdout, GBytes **ret_stderr, gint32 *ret_exit_code, GCancellable *cancellable, GError **error)
+fake_exec_sync (gpointer state, const char *id, const char *const *command, gint64 timeout_us, GBytes **ret_stdout, GBytes **ret_stderr,
+                gint32 *ret_exit_code, GCancellable *cancellable, GError **error)
 {
   FakeRuntime *fake = state;
   const FakeContainer *container = g_hash_table_lookup (fake->containers, id);
@@ -400,10 +403,24 @@ fake_set_event_func (gpointer state, CubeRuntimeEventFunc func, gpointer data)
 }
 
 const CubeRuntimeOps fake_runtime_ops = {
-  .ops_size = sizeof fake_runtime_ops, .status = fake_status, .run_sandbox = fake_run_sandbox, .stop_sandbox = fake_stop_sandbox, .remove_sandbox = fake_remove_sandbox,
-  .sandbox_status = fake_sandbox_status, .list_sandboxes = fake_list_sandboxes, .create_container = fake_create_container, .start_container = fake_start_container,
-  .stop_container = fake_stop_container, .remove_container = fake_remove_container, .container_status = fake_container_status, .list_containers = fake_list_containers,
-  .exec_sync = fake_exec_sync, .list_images = fake_list_images, .image_status = fake_image_status, .pull_image = fake_pull_image, .set_event_func = fake_set_event_func,
+  .ops_size = sizeof fake_runtime_ops,
+  .status = fake_status,
+  .run_sandbox = fake_run_sandbox,
+  .stop_sandbox = fake_stop_sandbox,
+  .remove_sandbox = fake_remove_sandbox,
+  .sandbox_status = fake_sandbox_status,
+  .list_sandboxes = fake_list_sandboxes,
+  .create_container = fake_create_container,
+  .start_container = fake_start_container,
+  .stop_container = fake_stop_container,
+  .remove_container = fake_remove_container,
+  .container_status = fake_container_status,
+  .list_containers = fake_list_containers,
+  .exec_sync = fake_exec_sync,
+  .list_images = fake_list_images,
+  .image_status = fake_image_status,
+  .pull_image = fake_pull_image,
+  .set_event_func = fake_set_event_func,
 };
 
 /* ---- what a test does with it ---- */

@@ -100,7 +100,8 @@ run_seconds (World *world, gint64 seconds)
 static void
 add_pod (World *world, const char *name, const char *spec)
 {
-  g_autofree char *text = g_strdup_printf ("{'apiVersion':'v1','kind':'Pod','metadata':{'name':'%s','namespace':'default'},'spec':{'nodeName':'n1',%s}}", name, spec);
+  g_autofree char *text = g_strdup_printf (
+      "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'%s','namespace':'default'},'spec':{'nodeName':'n1',%s}}", name, spec);
   g_autoptr (CubeValue) value = json ("%s", text);
   g_autoptr (CubeObject) pod = create (&world->core, "v1", "pods", "default", value);
 }
@@ -119,7 +120,9 @@ assert_text (World *world, const char *name, const char *path, const char *expec
   g_autoptr (CubeValue) pod = get_pod (world, name);
   g_assert_nonnull (pod);
   CubeView view = cube_view_dotted (cube_value_root (pod), path);
-  g_autofree char *text = cube_view_type (view) == CUBE_VALUE_STRING ? g_strdup (cube_view_string (view)) : cube_view_exists (view) ? cube_view_to_json (view, NULL) : g_strdup ("(none)");
+  g_autofree char *text = cube_view_type (view) == CUBE_VALUE_STRING ? g_strdup (cube_view_string (view))
+                          : cube_view_exists (view)                  ? cube_view_to_json (view, NULL)
+                                                                     : g_strdup ("(none)");
   if (g_strcmp0 (text, expected) != 0)
     {
       g_autofree char *status = cube_view_to_json (cube_value_get (pod, "status"), NULL);
@@ -149,11 +152,13 @@ assert_condition (World *world, const char *name, const char *type, const char *
 static gboolean
 has_event (World *world, const char *reason, const char *message)
 {
-  g_autoptr (GPtrArray) events = cube_client_list (world->core.client, resource (&world->core, "v1", "events"), "default", NULL, NULL, NULL);
+  g_autoptr (GPtrArray) events =
+      cube_client_list (world->core.client, resource (&world->core, "v1", "events"), "default", NULL, NULL, NULL);
   for (guint i = 0; i < events->len; i++)
     {
       g_autoptr (CubeValue) event = cube_object_value (events->pdata[i]);
-      if (g_strcmp0 (cube_view_string (cube_value_get (event, "reason")), reason) == 0 && (message == NULL || g_strcmp0 (cube_view_string (cube_value_get (event, "message")), message) == 0))
+      if (g_strcmp0 (cube_view_string (cube_value_get (event, "reason")), reason) == 0
+          && (message == NULL || g_strcmp0 (cube_view_string (cube_value_get (event, "message")), message) == 0))
         return TRUE;
     }
   return FALSE;
@@ -163,7 +168,8 @@ static void
 delete_pod (World *world, const char *name, gint64 grace_seconds)
 {
   g_autoptr (GError) error = NULL;
-  g_assert_true (cube_client_delete (world->core.client, resource (&world->core, "v1", "pods"), "default", name, NULL, grace_seconds, CUBE_PROPAGATION_DEFAULT, &error));
+  g_assert_true (cube_client_delete (world->core.client, resource (&world->core, "v1", "pods"), "default", name, NULL, grace_seconds,
+                                     CUBE_PROPAGATION_DEFAULT, &error));
   g_assert_no_error (error);
 }
 
@@ -188,13 +194,16 @@ test_node (void)
   g_assert_cmpstr (condition_status (value, "MemoryPressure"), ==, "False");
   g_assert_cmpstr (cube_object_label (node, "kubernetes.io/os"), ==, "linux");
   g_assert_cmpstr (cube_view_string (cube_view_dotted (cube_value_root (value), "status.addresses[0].address")), ==, "192.0.2.7");
-  g_autoptr (CubeObject) before = cube_client_get (world.core.client, resource (&world.core, "coordination.k8s.io/v1", "leases"), "kube-node-lease", "n1", NULL);
+  g_autoptr (CubeObject) before =
+      cube_client_get (world.core.client, resource (&world.core, "coordination.k8s.io/v1", "leases"), "kube-node-lease", "n1", NULL);
   g_assert_nonnull (before);
-  g_autoptr (CubeObject) changed = cube_client_modify (world.core.client, resource (&world.core, "v1", "nodes"), NULL, NULL, "n1", set_cidr, NULL, NULL);
+  g_autoptr (CubeObject) changed =
+      cube_client_modify (world.core.client, resource (&world.core, "v1", "nodes"), NULL, NULL, "n1", set_cidr, NULL, NULL);
   g_assert_nonnull (changed);
   guint64 revision = cube_object_revision (changed);
   run_seconds (&world, 60);
-  g_autoptr (CubeObject) after = cube_client_get (world.core.client, resource (&world.core, "coordination.k8s.io/v1", "leases"), "kube-node-lease", "n1", NULL);
+  g_autoptr (CubeObject) after =
+      cube_client_get (world.core.client, resource (&world.core, "coordination.k8s.io/v1", "leases"), "kube-node-lease", "n1", NULL);
   g_assert_cmpuint (cube_object_revision (after), >, cube_object_revision (before));
   g_autoptr (CubeObject) later = cube_client_get (world.core.client, resource (&world.core, "v1", "nodes"), NULL, "n1", NULL);
   g_assert_cmpuint (cube_object_revision (later), ==, revision); /* nothing changed: nothing is written */
@@ -243,7 +252,8 @@ test_crash_loop (void)
   assert_text (&world, "crash", "status.containerStatuses[0].lastState.terminated.exitCode", "3");
   assert_text (&world, "crash", "status.containerStatuses[0].restartCount", "1");
   g_autoptr (CubeValue) pod = get_pod (&world, "crash");
-  g_autofree char *message = g_strdup_printf ("back-off 10s restarting failed container=c pod=crash_default(%s)", cube_view_string (cube_value_get (pod, "metadata", "uid")));
+  g_autofree char *message = g_strdup_printf ("back-off 10s restarting failed container=c pod=crash_default(%s)",
+                                              cube_view_string (cube_value_get (pod, "metadata", "uid")));
   assert_text (&world, "crash", "status.containerStatuses[0].state.waiting.message", message);
   run_seconds (&world, 15);
   g_assert_cmpuint (fake_runtime_count (world.fake, "start c"), ==, 3);
@@ -252,7 +262,7 @@ test_crash_loop (void)
   run_seconds (&world, 60 * 60);
   guint after_an_hour = fake_runtime_count (world.fake, "start c");
   g_assert_cmpuint (after_an_hour, >=, 14);
-  g_assert_cmpuint (after_an_hour, <=, 19); /* every five minutes at most */
+  g_assert_cmpuint (after_an_hour, <=, 19);                             /* every five minutes at most */
   g_assert_cmpuint (g_hash_table_size (world.fake->containers), <=, 3); /* dead ones do not pile up */
   world_clear (&world);
 }
@@ -290,17 +300,18 @@ test_init_order (void)
   world_init (&world);
   *fake_runtime_script (world.fake, "first") = (FakeScript){ .lives_us = 5 * SECOND };
   *fake_runtime_script (world.fake, "second") = (FakeScript){ .lives_us = SECOND };
-  add_pod (&world, "p",
-           "'initContainers':[{'name':'first','image':'img:1'},{'name':'side','image':'img:1','restartPolicy':'Always'},{'name':'second','image':'img:1'}],"
-           "'containers':[{'name':'main','image':'img:1'}]");
+  add_pod (
+      &world, "p",
+      "'initContainers':[{'name':'first','image':'img:1'},{'name':'side','image':'img:1','restartPolicy':'Always'},{'name':'second','image':'img:1'}],"
+      "'containers':[{'name':'main','image':'img:1'}]");
   run_seconds (&world, 3);
   assert_text (&world, "p", "status.phase", "Pending");
   assert_text (&world, "p", "status.containerStatuses[0].state.waiting.reason", "PodInitializing");
   assert_condition (&world, "p", "Initialized", "False");
   g_assert_cmpint (fake_runtime_index (world.fake, "start side"), ==, -1);
   run_seconds (&world, 10);
-  int first = fake_runtime_index (world.fake, "start first"), side = fake_runtime_index (world.fake, "start side"), second = fake_runtime_index (world.fake, "start second"),
-      main_index = fake_runtime_index (world.fake, "start main");
+  int first = fake_runtime_index (world.fake, "start first"), side = fake_runtime_index (world.fake, "start side"),
+      second = fake_runtime_index (world.fake, "start second"), main_index = fake_runtime_index (world.fake, "start main");
   g_assert_cmpint (first, <, side);
   g_assert_cmpint (side, <, second);
   g_assert_cmpint (second, <, main_index);
@@ -323,7 +334,8 @@ test_init_failure (void)
   World world;
   world_init (&world);
   *fake_runtime_script (world.fake, "first") = (FakeScript){ .lives_us = 1000, .exit_code = 1 };
-  add_pod (&world, "p", "'restartPolicy':'Never','initContainers':[{'name':'first','image':'img:1'}],'containers':[{'name':'main','image':'img:1'}]");
+  add_pod (&world, "p",
+           "'restartPolicy':'Never','initContainers':[{'name':'first','image':'img:1'}],'containers':[{'name':'main','image':'img:1'}]");
   run_seconds (&world, 5);
   assert_text (&world, "p", "status.phase", "Failed");
   g_assert_cmpuint (fake_runtime_count (world.fake, "start main"), ==, 0);
@@ -360,8 +372,9 @@ test_liveness (void)
   World world;
   world_init (&world);
   FakeScript *script = fake_runtime_script (world.fake, "c");
-  add_pod (&world, "p", "'containers':[{'name':'c','image':'img:1','livenessProbe':{'exec':{'command':['live']},'periodSeconds':1,'failureThreshold':2},"
-                        "'startupProbe':{'exec':{'command':['up']},'periodSeconds':1}}]");
+  add_pod (&world, "p",
+           "'containers':[{'name':'c','image':'img:1','livenessProbe':{'exec':{'command':['live']},'periodSeconds':1,'failureThreshold':2},"
+           "'startupProbe':{'exec':{'command':['up']},'periodSeconds':1}}]");
   run_seconds (&world, 10);
   assert_condition (&world, "p", "Ready", "True");
   g_assert_cmpuint (fake_runtime_count (world.fake, "exec c up"), ==, 1);
@@ -379,7 +392,9 @@ test_deletion (void)
 {
   World world;
   world_init (&world);
-  add_pod (&world, "p", "'terminationGracePeriodSeconds':17,'containers':[{'name':'c','image':'img:1','lifecycle':{'preStop':{'exec':{'command':['bye']}}}}]");
+  add_pod (
+      &world, "p",
+      "'terminationGracePeriodSeconds':17,'containers':[{'name':'c','image':'img:1','lifecycle':{'preStop':{'exec':{'command':['bye']}}}}]");
   run_seconds (&world, 2);
   delete_pod (&world, "p", -1);
   run_seconds (&world, 2);
@@ -459,13 +474,15 @@ test_images (void)
   g_assert_true (has_event (&world, "Failed", "Failed to pull image \"other:2\": no route to registry"));
   g_assert_true (has_event (&world, "Failed", "Error: ErrImagePull"));
   assert_text (&world, "never", "status.containerStatuses[0].state.waiting.reason", "ErrImageNeverPull");
-  assert_text (&world, "never", "status.containerStatuses[0].state.waiting.message", "Container image \"absent:2\" is not present with pull policy of Never");
+  assert_text (&world, "never", "status.containerStatuses[0].state.waiting.message",
+               "Container image \"absent:2\" is not present with pull policy of Never");
   assert_text (&world, "invalid", "status.containerStatuses[0].state.waiting.reason", "InvalidImageName");
   run_seconds (&world, 600);
   g_assert_cmpuint (world.fake->n_pulls, >=, 4);
   g_assert_cmpuint (world.fake->n_pulls, <=, 8);
   assert_text (&world, "p", "status.containerStatuses[0].state.waiting.reason", "ImagePullBackOff");
-  assert_text (&world, "p", "status.containerStatuses[0].state.waiting.message", "Back-off pulling image \"other:2\": ErrImagePull: no route to registry");
+  assert_text (&world, "p", "status.containerStatuses[0].state.waiting.message",
+               "Back-off pulling image \"other:2\": ErrImagePull: no route to registry");
   g_clear_pointer (&world.fake->pull_error, g_free);
   run_seconds (&world, 320);
   assert_text (&world, "p", "status.phase", "Running");
@@ -477,7 +494,8 @@ test_configuration_error (void)
 {
   World world;
   world_init (&world);
-  add_pod (&world, "p", "'containers':[{'name':'c','image':'img:1','env':[{'name':'A','valueFrom':{'configMapKeyRef':{'name':'cm','key':'key'}}}]}]");
+  add_pod (&world, "p",
+           "'containers':[{'name':'c','image':'img:1','env':[{'name':'A','valueFrom':{'configMapKeyRef':{'name':'cm','key':'key'}}}]}]");
   run_seconds (&world, 3);
   assert_text (&world, "p", "status.containerStatuses[0].state.waiting.reason", "CreateContainerConfigError");
   assert_text (&world, "p", "status.containerStatuses[0].state.waiting.message", "configmap \"cm\" not found");

@@ -129,9 +129,11 @@ static void
 test_logs (void)
 {
   Logs logs;
-  CubeLogOptions all = CUBE_LOG_OPTIONS_INIT, tail = CUBE_LOG_OPTIONS_INIT, since = CUBE_LOG_OPTIONS_INIT, limit = CUBE_LOG_OPTIONS_INIT, stamps = CUBE_LOG_OPTIONS_INIT, none = CUBE_LOG_OPTIONS_INIT;
+  CubeLogOptions all = CUBE_LOG_OPTIONS_INIT, tail = CUBE_LOG_OPTIONS_INIT, since = CUBE_LOG_OPTIONS_INIT, limit = CUBE_LOG_OPTIONS_INIT,
+                 stamps = CUBE_LOG_OPTIONS_INIT, none = CUBE_LOG_OPTIONS_INIT;
   logs_init (&logs);
-  append (&logs, LINE ("1", "F", "one") LINE ("2", "P", "two ") LINE ("2", "F", "more") "torn\n" LINE ("3", "F", "") LINE ("4", "F", "four"));
+  append (&logs,
+          LINE ("1", "F", "one") LINE ("2", "P", "two ") LINE ("2", "F", "more") "torn\n" LINE ("3", "F", "") LINE ("4", "F", "four"));
   read_with (&logs, &all, "one\ntwo more\n\nfour\n");
   tail.tail_lines = 2;
   read_with (&logs, &tail, "\nfour\n");
@@ -183,10 +185,23 @@ test_follow (void)
 static void
 test_image_names (void)
 {
-  static const struct { const char *image, *normal; } cases[] = {
-    { "web", "web:latest" }, { "cube.local/web:v1", "cube.local/web:v1" }, { "localhost:5000/a/b", "localhost:5000/a/b:latest" },
-    { "a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" },
-    { "Not/Valid", NULL }, { "", NULL }, { "a b", NULL }, { "web:", NULL }, { "web:-x", NULL }, { "/web", NULL }, { "web@sha256:12", NULL }, { "a..b", NULL }, { "x\n", NULL },
+  static const struct {
+    const char *image, *normal;
+  } cases[] = {
+    { "web", "web:latest" },
+    { "cube.local/web:v1", "cube.local/web:v1" },
+    { "localhost:5000/a/b", "localhost:5000/a/b:latest" },
+    { "a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+      "a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" },
+    { "Not/Valid", NULL },
+    { "", NULL },
+    { "a b", NULL },
+    { "web:", NULL },
+    { "web:-x", NULL },
+    { "/web", NULL },
+    { "web@sha256:12", NULL },
+    { "a..b", NULL },
+    { "x\n", NULL },
   };
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
@@ -201,7 +216,9 @@ test_image_names (void)
 static void
 test_expand (void)
 {
-  static const struct { const char *text, *expected; } cases[] = {
+  static const struct {
+    const char *text, *expected;
+  } cases[] = {
     { "$(A)", "1" }, { "x$(A)y$(B)", "x1y$(B)" }, { "$$(A)", "$(A)" }, { "$$$(A)", "$1" }, { "$A $(", "$A $(" }, { "", "" }, { "a$", "a$" },
   };
   g_autoptr (GHashTable) map = g_hash_table_new (g_str_hash, g_str_equal);
@@ -309,14 +326,16 @@ serve (gpointer data)
   gsize length = 0;
   while (connection != NULL && strstr (request, "\r\n\r\n") == NULL && length < sizeof request - 1)
     {
-      gssize n = g_input_stream_read (g_io_stream_get_input_stream (G_IO_STREAM (connection)), request + length, sizeof request - 1 - length, NULL, NULL);
+      gssize n = g_input_stream_read (g_io_stream_get_input_stream (G_IO_STREAM (connection)), request + length,
+                                      sizeof request - 1 - length, NULL, NULL);
       if (n <= 0)
         break;
       length += (gsize) n;
     }
   server->request = g_strdup (request);
   if (connection != NULL)
-    g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)), server->answer, strlen (server->answer), NULL, NULL, NULL);
+    g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)), server->answer, strlen (server->answer), NULL,
+                               NULL, NULL);
   return NULL;
 }
 
@@ -342,7 +361,13 @@ server_stop (Server *server)
 static gboolean
 get (guint16 port, const char *path, CubeView headers, guint *ret_status, char **ret_body, gboolean *ret_is_foreign, GError **error)
 {
-  NodeHttpRequest request = { .scheme = "HTTP", .host = "127.0.0.1", .path = path, .port = port, .headers = headers, .user_agent = "kube-probe/1.36", .timeout_us = 5 * G_USEC_PER_SEC };
+  NodeHttpRequest request = { .scheme = "HTTP",
+                              .host = "127.0.0.1",
+                              .path = path,
+                              .port = port,
+                              .headers = headers,
+                              .user_agent = "kube-probe/1.36",
+                              .timeout_us = 5 * G_USEC_PER_SEC };
   return node_http_get (&request, ret_status, ret_body, ret_is_foreign, error);
 }
 
@@ -355,7 +380,8 @@ test_http (void)
   g_autofree char *body = NULL;
   g_autofree char *moved = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (CubeValue) headers = cube_value_from_json ("[{\"name\":\"X-A\",\"value\":\"1\"},{\"name\":\"X-B\",\"value\":\"2\\r\\nX-Evil: 3\"}]", -1, NULL, NULL);
+  g_autoptr (CubeValue) headers =
+      cube_value_from_json ("[{\"name\":\"X-A\",\"value\":\"1\"},{\"name\":\"X-B\",\"value\":\"2\\r\\nX-Evil: 3\"}]", -1, NULL, NULL);
   server_start (&server, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy");
   g_assert_true (get (server.port, "/health z?x=1", cube_value_root (headers), &status, &body, &is_foreign, &error));
   g_assert_cmpuint (status, ==, 503);
@@ -373,7 +399,8 @@ test_http (void)
   g_assert_true (is_foreign);
   server_stop (&server);
   g_assert_false (get (server.port, "/", cube_view_none (), &status, &body, &is_foreign, &error));
-  g_autofree char *expected = g_strdup_printf ("Get \"http://127.0.0.1:%u/\": dial tcp 127.0.0.1:%u: connect: connection refused", server.port, server.port);
+  g_autofree char *expected =
+      g_strdup_printf ("Get \"http://127.0.0.1:%u/\": dial tcp 127.0.0.1:%u: connect: connection refused", server.port, server.port);
   g_assert_cmpstr (error->message, ==, expected);
 }
 

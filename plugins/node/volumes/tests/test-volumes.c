@@ -47,8 +47,14 @@ ops_of (const char *id)
 static CubeVolumeRequest
 request_for (World *world, const CubeValue *source)
 {
-  return (CubeVolumeRequest){ .context = world->core.context, .client = world->core.client, .pod = world->pod, .pod_view = cube_value_root (world->pod_value), .volume_name = "v",
-                              .source = cube_value_root (source), .dir = world->volume, .fs_group = -1 };
+  return (CubeVolumeRequest){ .context = world->core.context,
+                              .client = world->core.client,
+                              .pod = world->pod,
+                              .pod_view = cube_value_root (world->pod_value),
+                              .volume_name = "v",
+                              .source = cube_value_root (source),
+                              .dir = world->volume,
+                              .fs_group = -1 };
 }
 
 static gboolean
@@ -140,7 +146,8 @@ test_config_map (void)
   g_assert_true (set_up (&world, "configMap", source, -1, &error));
   g_autofree char *again = data_link (&world);
   g_assert_cmpstr (first, ==, again); /* nothing changed: nothing is written */
-  g_autoptr (CubeObject) changed = cube_client_modify (world.core.client, resource (&world.core, "v1", "configmaps"), NULL, "default", "cm", change_key, (gpointer) "two", NULL);
+  g_autoptr (CubeObject) changed = cube_client_modify (world.core.client, resource (&world.core, "v1", "configmaps"), NULL, "default", "cm",
+                                                       change_key, (gpointer) "two", NULL);
   g_assert_true (set_up (&world, "configMap", source, -1, &error));
   g_autofree char *swapped = data_link (&world);
   g_assert_cmpstr (first, !=, swapped);
@@ -290,8 +297,8 @@ test_secret_and_projected (void)
   g_autoptr (CubeValue) missing = json ("{'secretName':'s','items':[{'key':'nope','path':'x'}]}");
   g_assert_false (set_up (&world, "secret", missing, -1, &error));
   assert_error (error, CUBE_ERROR_NOT_FOUND, "references non-existent secret key: nope");
-  g_autoptr (CubeValue) projected
-    = json ("{'sources':[{'secret':{'name':'s'}},{'downwardAPI':{'items':[{'path':'ns','fieldRef':{'fieldPath':'metadata.namespace'}},{'path':'labels','fieldRef':{'fieldPath':'metadata.labels'}}]}}]}");
+  g_autoptr (CubeValue) projected = json (
+      "{'sources':[{'secret':{'name':'s'}},{'downwardAPI':{'items':[{'path':'ns','fieldRef':{'fieldPath':'metadata.namespace'}},{'path':'labels','fieldRef':{'fieldPath':'metadata.labels'}}]}}]}");
   g_assert_true (set_up (&world, "projected", projected, -1, &error));
   g_assert_no_error (error);
   assert_file (&world, "password", "geheim");

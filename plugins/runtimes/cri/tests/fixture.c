@@ -127,17 +127,20 @@ fixture_start_container (Fixture *fixture, const char *name, const char *script)
   const CubePair labels[] = { { "io.kubernetes.container.name", name }, { NULL, NULL } };
   const CubePair env[] = { { "GREETING", "hello" }, { NULL, NULL } };
   CubeContainerConfig config = {
-    .name = name, .image = "cube.local/busybox:1", .user_image = "cube.local/busybox:1",
-    .command = command, .labels = labels, .env = env, .log_path = "0.log",
+    .name = name,
+    .image = "cube.local/busybox:1",
+    .user_image = "cube.local/busybox:1",
+    .command = command,
+    .labels = labels,
+    .env = env,
+    .log_path = "0.log",
   };
   g_autoptr (GError) error = NULL;
   char *id = NULL;
 
-  fixture->harness.ops->create_container (fixture->harness.state, fixture->sandbox, &config, &fixture->config, &id,
-                                          NULL, &error);
+  fixture->harness.ops->create_container (fixture->harness.state, fixture->sandbox, &config, &fixture->config, &id, NULL, &error);
   g_assert_no_error (error);
   fixture->harness.ops->start_container (fixture->harness.state, id, &error);
   g_assert_no_error (error);
   return id;
 }
-

@@ -138,19 +138,16 @@ test_exec_sync (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   g_autoptr (GError) error = NULL;
   gint32 code = -1;
 
-  g_assert_true (fixture->harness.ops->exec_sync (fixture->harness.state, id, command, SECONDS (20), &out, &err, &code,
-                                                  NULL, &error));
+  g_assert_true (fixture->harness.ops->exec_sync (fixture->harness.state, id, command, SECONDS (20), &out, &err, &code, NULL, &error));
   g_assert_no_error (error);
   g_assert_cmpint (code, ==, 7);
   g_assert_cmpmem (g_bytes_get_data (out, NULL), g_bytes_get_size (out), "out\n", 4);
   g_assert_cmpmem (g_bytes_get_data (err, NULL), g_bytes_get_size (err), "err\n", 4);
 
-  g_assert_true (fixture->harness.ops->exec_sync (fixture->harness.state, id, flood, SECONDS (20), &much, NULL, NULL,
-                                                  NULL, &error));
+  g_assert_true (fixture->harness.ops->exec_sync (fixture->harness.state, id, flood, SECONDS (20), &much, NULL, NULL, NULL, &error));
   g_assert_cmpuint (g_bytes_get_size (much), ==, 16384);
 
-  g_assert_false (fixture->harness.ops->exec_sync (fixture->harness.state, id, sleeper, SECONDS (1), NULL, NULL, NULL,
-                                                   NULL, &error));
+  g_assert_false (fixture->harness.ops->exec_sync (fixture->harness.state, id, sleeper, SECONDS (1), NULL, NULL, NULL, NULL, &error));
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_TIMEOUT);
 }
 
@@ -205,8 +202,7 @@ test_images (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   g_assert_true (fixture->harness.ops->image_fs (fixture->harness.state, &used, &mountpoint, &error));
   g_assert_no_error (error);
   g_assert_nonnull (mountpoint);
-  g_assert_false (fixture->harness.ops->pull_image (fixture->harness.state, "127.0.0.1:1/none:1", NULL, NULL, NULL,
-                                                    &error));
+  g_assert_false (fixture->harness.ops->pull_image (fixture->harness.state, "127.0.0.1:1/none:1", NULL, NULL, NULL, &error));
   g_assert_nonnull (error);
 }
 
@@ -269,8 +265,7 @@ live (gpointer data)
   gpointer state = pod->fixture->harness.state;
   CubeSandboxConfig sandbox_config = pod->fixture->config;
   const char *const command[] = { "/bin/sleep", "1000", NULL };
-  CubeContainerConfig config = { .name = "main", .image = "cube.local/busybox:1", .command = command,
-                                 .log_path = "main.log" };
+  CubeContainerConfig config = { .name = "main", .image = "cube.local/busybox:1", .command = command, .log_path = "main.log" };
   g_autofree char *uid = g_strdup_printf ("%s-%u", sandbox_config.uid, pod->number);
   g_autofree char *sandbox = NULL, *container = NULL;
   g_autoptr (GError) error = NULL;
@@ -341,8 +336,8 @@ test_sandbox_killed (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 static void
 restart_containerd (void)
 {
-  g_autofree char *script = g_strdup_printf (
-    "cd %s && echo $$ > pid && exec containerd --config config.toml >> log/containerd.log 2>&1", fixture_dir ());
+  g_autofree char *script =
+      g_strdup_printf ("cd %s && echo $$ > pid && exec containerd --config config.toml >> log/containerd.log 2>&1", fixture_dir ());
   char *argv[] = { (char *) "setsid", (char *) "-f", (char *) "sh", (char *) "-c", script, NULL };
   g_autoptr (GError) error = NULL;
 

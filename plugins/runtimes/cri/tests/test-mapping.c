@@ -27,9 +27,17 @@ test_sandbox_config (void)
   const char *const servers[] = { "10.96.0.10", NULL }, *const searches[] = { "default.svc", "svc", NULL };
   const gint64 groups[] = { 7, 8 };
   CubeSandboxConfig config = {
-    .name = "web-1", .ns = "default", .uid = "u", .attempt = 2, .hostname = "web-1",
-    .log_directory = "/var/log/pods/x", .cgroup_parent = "/kubepods/x", .labels = labels, .sysctls = sysctls,
-    .dns_servers = servers, .dns_searches = searches,
+    .name = "web-1",
+    .ns = "default",
+    .uid = "u",
+    .attempt = 2,
+    .hostname = "web-1",
+    .log_directory = "/var/log/pods/x",
+    .cgroup_parent = "/kubepods/x",
+    .labels = labels,
+    .sysctls = sysctls,
+    .dns_servers = servers,
+    .dns_searches = searches,
   };
   g_autoptr (CriArena) arena = cri_arena_new ();
   g_autoptr (CubeGrpcMessage) message = NULL;
@@ -88,17 +96,31 @@ test_container_config (void)
   const CubeMount mounts[] = { { "/data", "/srv/data", TRUE, FALSE, 2 } };
   const CubeDevice devices[] = { { "/dev/fuse", "/dev/fuse", "rw" } };
   CubeContainerConfig config = {
-    .name = "main", .attempt = 3, .image = "sha256:abc", .user_image = "web:v1", .command = command, .args = args,
-    .working_dir = "/w", .env = env, .mounts = mounts, .n_mounts = 1, .devices = devices, .n_devices = 1,
-    .log_path = "main/3.log", .stdin_open = TRUE, .tty = TRUE, .stop_signal = 15,
+    .name = "main",
+    .attempt = 3,
+    .image = "sha256:abc",
+    .user_image = "web:v1",
+    .command = command,
+    .args = args,
+    .working_dir = "/w",
+    .env = env,
+    .mounts = mounts,
+    .n_mounts = 1,
+    .devices = devices,
+    .n_devices = 1,
+    .log_path = "main/3.log",
+    .stdin_open = TRUE,
+    .tty = TRUE,
+    .stop_signal = 15,
   };
   g_autoptr (CriArena) arena = cri_arena_new ();
   g_autoptr (CubeGrpcMessage) message = NULL;
   const Cri__ContainerConfig *seen;
   const Cri__LinuxContainerSecurityContext *security;
 
-  config.resources = (CubeLinuxResources) { .cpu_period = 100000, .cpu_quota = 50000, .cpu_shares = 512,
-                                            .memory_limit_bytes = 1 << 20, .oom_score_adj = -997 };
+  config.resources = (CubeLinuxResources){
+    .cpu_period = 100000, .cpu_quota = 50000, .cpu_shares = 512, .memory_limit_bytes = 1 << 20, .oom_score_adj = -997
+  };
   config.security.add_capabilities = add;
   config.security.drop_capabilities = drop;
   config.security.no_new_privs = TRUE;
@@ -164,8 +186,8 @@ test_wire (void)
 {
   const guint8 request_bytes[] = { 0x0a, 1, 'c', 0x12, 2, 'l', 's', 0x12, 0, 0x18, 5 };
   const guint8 exit_bytes[] = { 0x0a, 1, 'c', 0x12, 1, 'e', 0x18, 9, 0x20, 3, 0x2a, 2, 0x08, 1 };
-  const guint8 status_bytes[] = { 0x0a, 1, 'i', 0x18, 2, 0x20, 10, 0x28, 11, 0x30, 12, 0x38, 0x89, 1,
-                                  0x52, 1, 'r', 0x5a, 1, 'm', 0x7a, 1, 'l' };
+  const guint8 status_bytes[] = { 0x0a, 1, 'i',  0x18, 2,   0x20, 10, 0x28, 11,   0x30, 12, 0x38,
+                                  0x89, 1, 0x52, 1,    'r', 0x5a, 1,  'm',  0x7a, 1,    'l' };
   Cri__ExecSyncRequest request = CRI__EXEC_SYNC_REQUEST__INIT;
   char *command[] = { (char *) "ls", (char *) "" };
   guint8 bytes[64];

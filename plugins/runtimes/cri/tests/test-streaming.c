@@ -7,10 +7,10 @@
 typedef struct {
   GMutex lock;
   GCond changed;
-  GByteArray *output[5];    /* by channel, under lock */
-  CubeValue *status;        /* under lock */
+  GByteArray *output[5]; /* by channel, under lock */
+  CubeValue *status;     /* under lock */
   guint n_closed;
-  gsize stop_after;         /* refuse data after so many bytes; 0 never */
+  gsize stop_after; /* refuse data after so many bytes; 0 never */
 } Sink;
 
 static gboolean
@@ -81,11 +81,9 @@ wait_output (Sink *sink, guint channel, const char *text)
   gint64 end = g_get_monotonic_time () + SECONDS (30);
 
   g_mutex_lock (&sink->lock);
-  while (sink->output[channel]->len == 0
-         || memmem (sink->output[channel]->data, sink->output[channel]->len, text, strlen (text)) == NULL)
+  while (sink->output[channel]->len == 0 || memmem (sink->output[channel]->data, sink->output[channel]->len, text, strlen (text)) == NULL)
     if (!g_cond_wait_until (&sink->changed, &sink->lock, end))
-      g_error ("no '%s' on channel %u: %.*s", text, channel, (int) sink->output[channel]->len,
-               (char *) sink->output[channel]->data);
+      g_error ("no '%s' on channel %u: %.*s", text, channel, (int) sink->output[channel]->len, (char *) sink->output[channel]->data);
   g_mutex_unlock (&sink->lock);
 }
 
@@ -96,15 +94,13 @@ status_text (Sink *sink, const char *key)
 }
 
 static void
-begin_exec (Fixture *fixture, const char *id, const char *script, gboolean has_stdin, gboolean tty, Sink *sink,
-            CubeStream *stream)
+begin_exec (Fixture *fixture, const char *id, const char *script, gboolean has_stdin, gboolean tty, Sink *sink, CubeStream *stream)
 {
   const char *const command[] = { "/bin/sh", "-c", script, NULL };
   g_autoptr (GError) error = NULL;
 
   sink_init (sink);
-  fixture->harness.ops->exec (fixture->harness.state, id, command, has_stdin, TRUE, TRUE, tty, &sink_ops, sink, stream,
-                              &error);
+  fixture->harness.ops->exec (fixture->harness.state, id, command, has_stdin, TRUE, TRUE, tty, &sink_ops, sink, stream, &error);
   g_assert_no_error (error);
 }
 
@@ -201,8 +197,7 @@ test_exec_tty (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   CubeStream stream;
   Sink sink;
 
-  begin_exec (fixture, id, "trap 'stty size' WINCH; echo ready; while :; do sleep 0.1; done", TRUE, TRUE, &sink,
-              &stream);
+  begin_exec (fixture, id, "trap 'stty size' WINCH; echo ready; while :; do sleep 0.1; done", TRUE, TRUE, &sink, &stream);
   wait_output (&sink, CUBE_CHANNEL_STDOUT, "ready");
   stream.ops->resize (stream.stream, 132, 43);
   wait_output (&sink, CUBE_CHANNEL_STDOUT, "43 132");
@@ -238,8 +233,8 @@ test_exec_missing (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   Sink sink;
 
   sink_init (&sink);
-  g_assert_false (fixture->harness.ops->exec (fixture->harness.state, "none", command, FALSE, TRUE, TRUE, FALSE,
-                                              &sink_ops, &sink, &stream, &error));
+  g_assert_false (
+      fixture->harness.ops->exec (fixture->harness.state, "none", command, FALSE, TRUE, TRUE, FALSE, &sink_ops, &sink, &stream, &error));
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND);
   sink_clear (&sink);
 }
@@ -253,8 +248,7 @@ test_attach (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   Sink sink;
 
   sink_init (&sink);
-  fixture->harness.ops->attach (fixture->harness.state, id, FALSE, TRUE, TRUE, FALSE, &sink_ops, &sink, &stream,
-                                &error);
+  fixture->harness.ops->attach (fixture->harness.state, id, FALSE, TRUE, TRUE, FALSE, &sink_ops, &sink, &stream, &error);
   g_assert_no_error (error);
   wait_output (&sink, CUBE_CHANNEL_STDOUT, "tick\ntick\n");
   stream.ops->close (stream.stream);
@@ -279,8 +273,7 @@ test_port_forward (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     }
   cube_container_free (container);
   sink_init (&sink);
-  fixture->harness.ops->port_forward (fixture->harness.state, fixture->sandbox, ports, 2, &sink_ops, &sink, &stream,
-                                      &error);
+  fixture->harness.ops->port_forward (fixture->harness.state, fixture->sandbox, ports, 2, &sink_ops, &sink, &stream, &error);
   g_assert_no_error (error);
   g_assert_true (stream.ops->write (stream.stream, 0, "hello", 5, &error));
   wait_output (&sink, 0, "hello");
@@ -293,8 +286,7 @@ test_port_forward (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 void
 add_streaming_tests (void)
 {
-#define ADD(name, function) \
-  g_test_add ("/cri/streaming/" name, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
+#define ADD(name, function) g_test_add ("/cri/streaming/" name, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
   ADD ("exec", test_exec);
   ADD ("exit-code", test_exec_exit_code);
   ADD ("stdin", test_exec_stdin);

@@ -161,10 +161,10 @@ test_refused_requests (Fixture *f, gconstpointer data)
 {
   const char *const bad_ip[] = { "1.2.3", NULL }, *const bad_dns[] = { "a b", NULL };
   const CubeCertificateRequest cases[] = {
-    { .common_name = "x" },                                              /* no usage */
-    { .common_name = "", .is_client = TRUE },                            /* no name */
-    { .is_client = TRUE },                                               /* no name */
-    { .common_name = "x", .is_client = TRUE, .valid_seconds = -1 },      /* never valid */
+    { .common_name = "x" },                                         /* no usage */
+    { .common_name = "", .is_client = TRUE },                       /* no name */
+    { .is_client = TRUE },                                          /* no name */
+    { .common_name = "x", .is_client = TRUE, .valid_seconds = -1 }, /* never valid */
     { .common_name = "x", .is_server = TRUE, .ip_addresses = bad_ip },
     { .common_name = "x", .is_server = TRUE, .dns_names = bad_dns },
   };
@@ -243,7 +243,9 @@ test_csr (Fixture *f, gconstpointer data)
   CubeCertificateRequest client = { .is_client = TRUE, .valid_seconds = 600 }, server = { .is_server = TRUE };
   char *eol;
 
-  g_free (run (f, "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -subj '/O=dev/O=ops/CN=jane' -out r.csr", NULL));
+  g_free (run (f,
+               "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -subj '/O=dev/O=ops/CN=jane' -out r.csr",
+               NULL));
   csr = run (f, "cat r.csr", NULL);
   g_assert_true (authority_sign_csr (f->authority, csr, &client, &certificate, &error));
   g_assert_no_error (error);

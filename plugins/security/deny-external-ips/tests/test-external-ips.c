@@ -6,7 +6,10 @@ static const CubeResource services = { .group = "", .version = "v1", .resource =
 static void
 test_check (void)
 {
-  static const struct { const char *old, *object; gboolean may; } cases[] = {
+  static const struct {
+    const char *old, *object;
+    gboolean may;
+  } cases[] = {
     { NULL, "{\"spec\":{}}", TRUE },
     { NULL, "{\"spec\":{\"externalIPs\":[]}}", TRUE },
     { NULL, "{\"spec\":{\"externalIPs\":[\"1.2.3.4\"]}}", FALSE },
@@ -19,7 +22,9 @@ test_check (void)
     {
       g_autoptr (CubeValue) old = cases[i].old != NULL ? cube_value_from_json (cases[i].old, -1, NULL, NULL) : NULL;
       g_autoptr (CubeValue) object = cube_value_from_json (cases[i].object, -1, NULL, NULL);
-      CubeAdmissionRequest request = { .verb = old != NULL ? CUBE_VERB_UPDATE : CUBE_VERB_CREATE, .resource = &services, .name = "s",
+      CubeAdmissionRequest request = { .verb = old != NULL ? CUBE_VERB_UPDATE : CUBE_VERB_CREATE,
+                                       .resource = &services,
+                                       .name = "s",
                                        .old = old != NULL ? cube_value_root (old) : cube_view_none () };
       g_autoptr (GError) error = NULL;
 

@@ -4,7 +4,9 @@
 static const CubeResource pods = { .group = "", .version = "v1", .resource = "pods", .is_namespaced = TRUE };
 static const CubeResource deployments = { .group = "apps", .version = "v1", .resource = "deployments", .is_namespaced = TRUE };
 static const CubeResource namespaces = { .group = "", .version = "v1", .resource = "namespaces" };
-static const CubeResource reviews = { .group = "authorization.k8s.io", .version = "v1", .resource = "localsubjectaccessreviews", .is_namespaced = TRUE };
+static const CubeResource reviews = {
+  .group = "authorization.k8s.io", .version = "v1", .resource = "localsubjectaccessreviews", .is_namespaced = TRUE
+};
 
 static CubeObject *
 make_namespace (const char *extra)
@@ -32,7 +34,8 @@ test_create (void)
   g_clear_error (&error);
   g_assert_false (lifecycle_check (&request, ending, &error));
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN);
-  g_assert_cmpstr (error->message, ==, "pods \"p\" is forbidden: unable to create new content in namespace n because it is being terminated");
+  g_assert_cmpstr (error->message, ==,
+                   "pods \"p\" is forbidden: unable to create new content in namespace n because it is being terminated");
   details = cube_error_get_details (error);
   cause = details->causes->pdata[0];
   g_assert_cmpstr (cause->reason, ==, "NamespaceTerminating");
@@ -47,12 +50,16 @@ test_create (void)
 static void
 test_delete (void)
 {
-  static const struct { const char *name; gboolean may; } cases[] = { { "default", FALSE }, { "kube-system", FALSE }, { "kube-public", FALSE },
-                                                                       { "kube-node-lease", TRUE }, { "x", TRUE } };
+  static const struct {
+    const char *name;
+    gboolean may;
+  } cases[] = { { "default", FALSE }, { "kube-system", FALSE }, { "kube-public", FALSE }, { "kube-node-lease", TRUE }, { "x", TRUE } };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
-      CubeAdmissionRequest request = { .verb = CUBE_VERB_DELETE, .resource = &namespaces, .subresource = "", .ns = "", .name = cases[i].name };
+      CubeAdmissionRequest request = {
+        .verb = CUBE_VERB_DELETE, .resource = &namespaces, .subresource = "", .ns = "", .name = cases[i].name
+      };
       g_autoptr (GError) error = NULL;
       g_autofree char *words = g_strdup_printf ("namespaces \"%s\" is forbidden: this namespace may not be deleted", cases[i].name);
 

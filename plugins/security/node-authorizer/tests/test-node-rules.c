@@ -4,8 +4,9 @@
 #include <cube/selector.h>
 #include <string.h>
 
-#define POD "{'metadata':{'name':'p','namespace':'a'},'spec':{'nodeName':'n','serviceAccountName':'sa','volumes':[{'name':'s','secret':{'secretName':'s'}}," \
-            "{'name':'c','persistentVolumeClaim':{'claimName':'q'}}],'containers':[{'envFrom':[{'configMapRef':{'name':'c'}}]}]}}"
+#define POD                                                                                                                                        \
+  "{'metadata':{'name':'p','namespace':'a'},'spec':{'nodeName':'n','serviceAccountName':'sa','volumes':[{'name':'s','secret':{'secretName':'s'}}," \
+  "{'name':'c','persistentVolumeClaim':{'claimName':'q'}}],'containers':[{'envFrom':[{'configMapRef':{'name':'c'}}]}]}}"
 #define OTHER "{'metadata':{'name':'o','namespace':'a'},'spec':{'nodeName':'m'}}"
 
 static CubeValue *
@@ -42,9 +43,16 @@ decide (const char *question)
   NodeWorld world = { pods_on, look_up, NULL };
   g_auto (GStrv) words = g_strsplit (question, " ", 5), path = g_strsplit (words[1], "/", 3);
   g_autoptr (CubeSelector) fields = words[4] != NULL ? cube_selector_parse_fields (words[4], NULL) : NULL;
-  CubeAttributes a = { .verb = words[0], .group = path[0], .version = "v1", .resource = path[1], .subresource = path[2] != NULL ? path[2] : "",
-                       .ns = g_str_equal (words[2], "-") ? "" : words[2], .name = g_str_equal (words[3], "-") ? "" : words[3], .path = "",
-                       .has_fields = TRUE, .fields = fields };
+  CubeAttributes a = { .verb = words[0],
+                       .group = path[0],
+                       .version = "v1",
+                       .resource = path[1],
+                       .subresource = path[2] != NULL ? path[2] : "",
+                       .ns = g_str_equal (words[2], "-") ? "" : words[2],
+                       .name = g_str_equal (words[3], "-") ? "" : words[3],
+                       .path = "",
+                       .has_fields = TRUE,
+                       .fields = fields };
   g_autofree char *reason = NULL;
 
   return node_rules_decide (&world, "n", &a, &reason);
@@ -54,20 +62,61 @@ static void
 test_decide (void)
 {
   static const char *const allowed[] = {
-    "get /nodes - n", "patch /nodes/status - n", "create /nodes - -", "list /nodes - - metadata.name=n", "get /secrets a s", "get /configmaps a c",
-    "watch /secrets a - metadata.name=s", "get /persistentvolumeclaims a q", "get /persistentvolumes - pv", "create /serviceaccounts/token a sa",
-    "get /serviceaccounts a sa", "get /pods a p", "list /pods - - spec.nodeName=n", "watch /pods - - spec.nodeName=n", "delete /pods a p",
-    "update /pods/status a p", "create /pods/eviction a p", "get coordination.k8s.io/leases kube-node-lease n", "create coordination.k8s.io/leases kube-node-lease -",
-    "list /services - -", "create events.k8s.io/events a -", "list node.k8s.io/runtimeclasses - -", "create authentication.k8s.io/tokenreviews - -",
+    "get /nodes - n",
+    "patch /nodes/status - n",
+    "create /nodes - -",
+    "list /nodes - - metadata.name=n",
+    "get /secrets a s",
+    "get /configmaps a c",
+    "watch /secrets a - metadata.name=s",
+    "get /persistentvolumeclaims a q",
+    "get /persistentvolumes - pv",
+    "create /serviceaccounts/token a sa",
+    "get /serviceaccounts a sa",
+    "get /pods a p",
+    "list /pods - - spec.nodeName=n",
+    "watch /pods - - spec.nodeName=n",
+    "delete /pods a p",
+    "update /pods/status a p",
+    "create /pods/eviction a p",
+    "get coordination.k8s.io/leases kube-node-lease n",
+    "create coordination.k8s.io/leases kube-node-lease -",
+    "list /services - -",
+    "create events.k8s.io/events a -",
+    "list node.k8s.io/runtimeclasses - -",
+    "create authentication.k8s.io/tokenreviews - -",
     "get storage.k8s.io/csinodes - n",
   };
   static const char *const refused[] = {
-    "get /nodes - m", "patch /nodes - m", "delete /nodes - n", "list /nodes - -", "list /nodes - - metadata.name=m", "get /secrets a x", "get /secrets b s",
-    "list /secrets a -", "list /secrets - -", "watch /secrets - - metadata.name=s", "update /secrets a s", "get /configmaps a s", "get /persistentvolumes - other",
-    "create /serviceaccounts/token a default", "get /pods a o", "get /pods a none", "list /pods - -", "list /pods a - spec.nodeName=m", "update /pods a p",
-    "create /pods/exec a p", "get coordination.k8s.io/leases kube-node-lease m", "get coordination.k8s.io/leases kube-system n", "get apps/secrets a s",
-    "get storage.k8s.io/volumeattachments - x", "create /namespaces - -", "get /pods/log a p", "create rbac.authorization.k8s.io/clusterrolebindings - -",
-    "list /pods - - spec.nodeName!=n", "list resource.k8s.io/resourceslices - -",
+    "get /nodes - m",
+    "patch /nodes - m",
+    "delete /nodes - n",
+    "list /nodes - -",
+    "list /nodes - - metadata.name=m",
+    "get /secrets a x",
+    "get /secrets b s",
+    "list /secrets a -",
+    "list /secrets - -",
+    "watch /secrets - - metadata.name=s",
+    "update /secrets a s",
+    "get /configmaps a s",
+    "get /persistentvolumes - other",
+    "create /serviceaccounts/token a default",
+    "get /pods a o",
+    "get /pods a none",
+    "list /pods - -",
+    "list /pods a - spec.nodeName=m",
+    "update /pods a p",
+    "create /pods/exec a p",
+    "get coordination.k8s.io/leases kube-node-lease m",
+    "get coordination.k8s.io/leases kube-system n",
+    "get apps/secrets a s",
+    "get storage.k8s.io/volumeattachments - x",
+    "create /namespaces - -",
+    "get /pods/log a p",
+    "create rbac.authorization.k8s.io/clusterrolebindings - -",
+    "list /pods - - spec.nodeName!=n",
+    "list resource.k8s.io/resourceslices - -",
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (allowed); i++)

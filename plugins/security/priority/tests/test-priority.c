@@ -7,7 +7,8 @@ static void
 check (const char *pod, const PriorityClass *chosen, const char *expected, const char *words)
 {
   g_autofree char *a = g_strdelimit (g_strdup (pod), "'", '"'), *b = expected != NULL ? g_strdelimit (g_strdup (expected), "'", '"') : NULL;
-  g_autoptr (CubeValue) value = cube_value_from_json (a, -1, NULL, NULL), wanted = b != NULL ? cube_value_from_json (b, -1, NULL, NULL) : NULL, out = NULL;
+  g_autoptr (CubeValue) value = cube_value_from_json (a, -1, NULL, NULL),
+                        wanted = b != NULL ? cube_value_from_json (b, -1, NULL, NULL) : NULL, out = NULL;
   g_autoptr (CubeBuilder) builder = cube_builder_new_from (cube_value_root (value));
   CubeAdmissionRequest request = { .verb = CUBE_VERB_CREATE, .resource = &pods, .name = "p" };
   g_autoptr (GError) error = NULL;
@@ -29,13 +30,16 @@ test_apply (void)
 
   check ("{'spec':{}}", &none, "{'spec':{'priority':0,'preemptionPolicy':'PreemptLowerPriority'}}", NULL);
   check ("{'spec':{}}", &high, "{'spec':{'priorityClassName':'high','priority':1000,'preemptionPolicy':'Never'}}", NULL);
-  check ("{'spec':{'priority':1000,'preemptionPolicy':'Never'}}", &high, "{'spec':{'priorityClassName':'high','priority':1000,'preemptionPolicy':'Never'}}", NULL);
-  check ("{'spec':{'priority':7}}", &high, NULL,
-         "pods \"p\" is forbidden: the integer value of priority (7) must not be provided in pod spec; priority admission controller computed 1000 from the "
-         "given PriorityClass name");
-  check ("{'spec':{'preemptionPolicy':'PreemptLowerPriority'}}", &high, NULL,
-         "pods \"p\" is forbidden: the string value of PreemptionPolicy (PreemptLowerPriority) must not be provided in pod spec; priority admission "
-         "controller computed Never from the given PriorityClass name");
+  check ("{'spec':{'priority':1000,'preemptionPolicy':'Never'}}", &high,
+         "{'spec':{'priorityClassName':'high','priority':1000,'preemptionPolicy':'Never'}}", NULL);
+  check (
+      "{'spec':{'priority':7}}", &high, NULL,
+      "pods \"p\" is forbidden: the integer value of priority (7) must not be provided in pod spec; priority admission controller computed 1000 from the "
+      "given PriorityClass name");
+  check (
+      "{'spec':{'preemptionPolicy':'PreemptLowerPriority'}}", &high, NULL,
+      "pods \"p\" is forbidden: the string value of PreemptionPolicy (PreemptLowerPriority) must not be provided in pod spec; priority admission "
+      "controller computed Never from the given PriorityClass name");
 }
 
 static void

@@ -58,14 +58,17 @@ test_policy (void)
       n_roles += g_str_equal (item->resource, "clusterroles");
       if (g_str_has_suffix (item->resource, "bindings")) /* its role is there too */
         {
-          const char *kind = cube_value_get (item->object, "roleRef", "kind").doc != NULL ? cube_view_get_string (cube_value_root (item->object), "roleRef", "kind") : "";
+          const char *kind = cube_value_get (item->object, "roleRef", "kind").doc != NULL
+                                 ? cube_view_get_string (cube_value_root (item->object), "roleRef", "kind")
+                                 : "";
           const char *role = cube_view_get_string (cube_value_root (item->object), "roleRef", "name");
           gboolean is_found = FALSE;
 
           for (guint j = 0; j < items->len && !is_found; j++)
             {
               const PolicyItem *other = items->pdata[j];
-              is_found = g_str_equal (other->name, role) && g_str_equal (other->resource, g_str_equal (kind, "Role") ? "roles" : "clusterroles");
+              is_found =
+                  g_str_equal (other->name, role) && g_str_equal (other->resource, g_str_equal (kind, "Role") ? "roles" : "clusterroles");
             }
           g_assert_true (is_found);
         }
@@ -80,7 +83,8 @@ test_index_changes (void)
 {
   Index *index = index_new ();
   g_autofree char *reason = NULL;
-  const char *binding = "{'roleRef':{'kind':'Role','name':'r'},'subjects':[{'kind':'User','name':'u'},{'kind':'User','name':'u'},{'kind':'ServiceAccount','name':'s'}]}";
+  const char *binding =
+      "{'roleRef':{'kind':'Role','name':'r'},'subjects':[{'kind':'User','name':'u'},{'kind':'User','name':'u'},{'kind':'ServiceAccount','name':'s'}]}";
 
   put (index, TRUE, "n", "b", binding);
   g_assert_false (may (index, "u", "get", "pods", "n", &reason));
@@ -111,9 +115,14 @@ test_index_changes (void)
 static void
 test_malformed (void)
 {
-  static const char *const roles[] = { "{}", "{'rules':null}", "{'rules':7}", "{'rules':[1,null,'x',[]]}", "{'rules':[{'verbs':'get'}]}",
+  static const char *const roles[] = { "{}",
+                                       "{'rules':null}",
+                                       "{'rules':7}",
+                                       "{'rules':[1,null,'x',[]]}",
+                                       "{'rules':[{'verbs':'get'}]}",
                                        "{'rules':[{'verbs':['get',7],'apiGroups':{},'resources':['pods']}]}" };
-  static const char *const bindings[] = { "{}", "{'roleRef':[]}", "{'subjects':7}", "{'subjects':[{},7,{'kind':'User'},{'kind':'Zebra','name':'u'}]}" };
+  static const char *const bindings[] = { "{}", "{'roleRef':[]}", "{'subjects':7}",
+                                          "{'subjects':[{},7,{'kind':'User'},{'kind':'Zebra','name':'u'}]}" };
   Index *index = index_new ();
 
   for (guint i = 0; i < G_N_ELEMENTS (roles); i++)
@@ -155,12 +164,15 @@ test_escalation (void)
     { "all verbs", "roles", "{'rules':[{'verbs':['*'],'apiGroups':[''],'resources':['pods']}]}", "Verbs:[\"*\"]" },
     { "a subresource", "roles", "{'rules':[{'verbs':['get'],'apiGroups':[''],'resources':['pods/exec']}]}", "Resources:[\"pods/exec\"]" },
     { "a subresource by star", "roles", "{'rules':[{'verbs':['get'],'apiGroups':[''],'resources':['pods/log']}]}", NULL },
-    { "all names of a named", "roles", "{'rules':[{'verbs':['get'],'apiGroups':[''],'resources':['secrets']}]}", "Resources:[\"secrets\"]" },
+    { "all names of a named", "roles", "{'rules':[{'verbs':['get'],'apiGroups':[''],'resources':['secrets']}]}",
+      "Resources:[\"secrets\"]" },
     { "the name", "roles", "{'rules':[{'verbs':['get'],'apiGroups':[''],'resources':['secrets'],'resourceNames':['mine']}]}", NULL },
     { "a path", "clusterroles", "{'rules':[{'verbs':['get'],'nonResourceURLs':['/metrics/slis']}]}", NULL },
     { "all paths", "clusterroles", "{'rules':[{'verbs':['get'],'nonResourceURLs':['*']}]}", "NonResourceURLs:[\"*\"]" },
-    { "aggregation", "clusterroles", "{'aggregationRule':{'clusterRoleSelectors':[{}]}}", "must have cluster-admin privileges to use an aggregationRule" },
-    { "a binding to what one has", "rolebindings", "{'roleRef':{'kind':'ClusterRole','name':'own'},'subjects':[{'kind':'User','name':'z'}]}", NULL },
+    { "aggregation", "clusterroles", "{'aggregationRule':{'clusterRoleSelectors':[{}]}}",
+      "must have cluster-admin privileges to use an aggregationRule" },
+    { "a binding to what one has", "rolebindings",
+      "{'roleRef':{'kind':'ClusterRole','name':'own'},'subjects':[{'kind':'User','name':'z'}]}", NULL },
     { "a binding to more", "rolebindings", "{'roleRef':{'kind':'ClusterRole','name':'more'},'subjects':[{'kind':'User','name':'z'}]}",
       "{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}" },
     { "a binding by the verb bind", "rolebindings", "{'roleRef':{'kind':'ClusterRole','name':'bindable'},'subjects':[]}", NULL },
@@ -171,16 +183,22 @@ test_escalation (void)
   g_autoptr (CubeUser) user = cube_user_new ("u", "", groups);
   Index *index = index_new ();
 
-  put (index, FALSE, "", "own", "{'rules':[{'verbs':['get','list'],'apiGroups':[''],'resources':['pods','*/log']},"
-       "{'verbs':['get'],'apiGroups':[''],'resources':['secrets'],'resourceNames':['mine']},{'verbs':['get'],'nonResourceURLs':['/metrics/*']},"
-       "{'verbs':['bind'],'apiGroups':['rbac.authorization.k8s.io'],'resources':['clusterroles'],'resourceNames':['bindable']}]}");
+  put (
+      index, FALSE, "", "own",
+      "{'rules':[{'verbs':['get','list'],'apiGroups':[''],'resources':['pods','*/log']},"
+      "{'verbs':['get'],'apiGroups':[''],'resources':['secrets'],'resourceNames':['mine']},{'verbs':['get'],'nonResourceURLs':['/metrics/*']},"
+      "{'verbs':['bind'],'apiGroups':['rbac.authorization.k8s.io'],'resources':['clusterroles'],'resourceNames':['bindable']}]}");
   put (index, FALSE, "", "more", "{'rules':[{'verbs':['*'],'apiGroups':['*'],'resources':['*']}]}");
   put (index, FALSE, "", "bindable", "{'rules':[{'verbs':['*'],'apiGroups':['*'],'resources':['*']}]}");
   put (index, TRUE, "", "b", "{'roleRef':{'kind':'ClusterRole','name':'own'},'subjects':[{'kind':'Group','name':'g2'}]}");
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
       CubeResource resource = resource_named (cases[i].resource);
-      CubeAdmissionRequest request = { .verb = CUBE_VERB_CREATE, .resource = &resource, .subresource = "", .name = "new", .user = user,
+      CubeAdmissionRequest request = { .verb = CUBE_VERB_CREATE,
+                                       .resource = &resource,
+                                       .subresource = "",
+                                       .name = "new",
+                                       .user = user,
                                        .ns = g_str_has_prefix (cases[i].resource, "cluster") ? "" : "n" };
       g_autoptr (CubeValue) object = json (cases[i].object);
       g_autoptr (GError) error = NULL;
@@ -191,9 +209,10 @@ test_escalation (void)
       if (cases[i].refused != NULL)
         g_assert_nonnull (strstr (error->message, cases[i].refused));
       if (i == 2)
-        g_assert_cmpstr (error->message, ==,
-                         "roles.rbac.authorization.k8s.io \"new\" is forbidden: user \"u\" (groups=[\"g1\" \"g2\"]) is attempting to grant RBAC permissions "
-                         "not currently held:\n{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}");
+        g_assert_cmpstr (
+            error->message, ==,
+            "roles.rbac.authorization.k8s.io \"new\" is forbidden: user \"u\" (groups=[\"g1\" \"g2\"]) is attempting to grant RBAC permissions "
+            "not currently held:\n{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}");
     }
   index_free (index);
 }
@@ -223,12 +242,17 @@ test_reconcile (void)
   check_reconcile ("clusterroles", rule, rule, NULL, FALSE);
   check_reconcile ("clusterroles", "{'metadata':{},'rules':[{'verbs':['*'],'apiGroups':['*'],'resources':['*']}]}", rule, NULL, FALSE);
   check_reconcile ("clusterroles", "{'metadata':{},'rules':[]}", rule, rule, FALSE);
-  check_reconcile ("clusterroles", "{'metadata':{'annotations':{'rbac.authorization.kubernetes.io/autoupdate':'false'}},'rules':[]}", rule, NULL, FALSE);
-  check_reconcile ("clusterroles", "{'metadata':{'labels':{'a':'1'}}}", "{'metadata':{'labels':{'b':'2'}}}", "{'metadata':{'labels':{'a':'1','b':'2'}}}", FALSE);
-  check_reconcile ("clusterroles", "{'metadata':{},'rules':[7],'aggregationRule':{}}", "{'metadata':{},'rules':[],'aggregationRule':{}}", NULL, FALSE);
-  check_reconcile ("clusterrolebindings", "{'metadata':{},'roleRef':{'kind':'ClusterRole','name':'a'},'subjects':[{'kind':'User','name':'u'}]}",
-                   "{'metadata':{},'roleRef':{'kind':'ClusterRole','name':'a'},'subjects':[{'kind':'Group','name':'u'}]}",
-                   "{'metadata':{},'roleRef':{'kind':'ClusterRole','name':'a'},'subjects':[{'kind':'User','name':'u'},{'kind':'Group','name':'u'}]}", FALSE);
+  check_reconcile ("clusterroles", "{'metadata':{'annotations':{'rbac.authorization.kubernetes.io/autoupdate':'false'}},'rules':[]}", rule,
+                   NULL, FALSE);
+  check_reconcile ("clusterroles", "{'metadata':{'labels':{'a':'1'}}}", "{'metadata':{'labels':{'b':'2'}}}",
+                   "{'metadata':{'labels':{'a':'1','b':'2'}}}", FALSE);
+  check_reconcile ("clusterroles", "{'metadata':{},'rules':[7],'aggregationRule':{}}", "{'metadata':{},'rules':[],'aggregationRule':{}}",
+                   NULL, FALSE);
+  check_reconcile (
+      "clusterrolebindings", "{'metadata':{},'roleRef':{'kind':'ClusterRole','name':'a'},'subjects':[{'kind':'User','name':'u'}]}",
+      "{'metadata':{},'roleRef':{'kind':'ClusterRole','name':'a'},'subjects':[{'kind':'Group','name':'u'}]}",
+      "{'metadata':{},'roleRef':{'kind':'ClusterRole','name':'a'},'subjects':[{'kind':'User','name':'u'},{'kind':'Group','name':'u'}]}",
+      FALSE);
   check_reconcile ("clusterrolebindings", "{'metadata':{},'roleRef':{'kind':'ClusterRole','name':'a'}}",
                    "{'metadata':{},'roleRef':{'kind':'ClusterRole','name':'b'}}", NULL, TRUE);
 }
@@ -245,7 +269,8 @@ test_aggregation (void)
     "{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'ClusterRole','metadata':{'name':'self','labels':{'to':'x'}},'rules':[{'verbs':['d']}]}",
   };
   g_autoptr (GPtrArray) roles = g_ptr_array_new_with_free_func ((GDestroyNotify) cube_object_unref);
-  g_autoptr (CubeValue) self = json ("{'aggregationRule':{'clusterRoleSelectors':[{'matchLabels':{'to':'x'}},{'matchLabels':{'also':'y'}}]}}");
+  g_autoptr (CubeValue) self =
+      json ("{'aggregationRule':{'clusterRoleSelectors':[{'matchLabels':{'to':'x'}},{'matchLabels':{'also':'y'}}]}}");
   g_autoptr (CubeValue) expected = json ("[{'verbs':['b']},{'verbs':['a']}]"), rules = NULL;
   g_autoptr (GError) error = NULL;
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "account.h"
 
-#define VOLUME "{'name':'kube-api-access-bcdfg','projected':{'defaultMode':420,'sources':[{'serviceAccountToken':{'expirationSeconds':3607,'path':'token'}}," \
-               "{'configMap':{'name':'kube-root-ca.crt','items':[{'key':'ca.crt','path':'ca.crt'}]}},"                                                       \
-               "{'downwardAPI':{'items':[{'path':'namespace','fieldRef':{'apiVersion':'v1','fieldPath':'metadata.namespace'}}]}}]}}"
+#define VOLUME                                                                                                                                   \
+  "{'name':'kube-api-access-bcdfg','projected':{'defaultMode':420,'sources':[{'serviceAccountToken':{'expirationSeconds':3607,'path':'token'}}," \
+  "{'configMap':{'name':'kube-root-ca.crt','items':[{'key':'ca.crt','path':'ca.crt'}]}},"                                                        \
+  "{'downwardAPI':{'items':[{'path':'namespace','fieldRef':{'apiVersion':'v1','fieldPath':'metadata.namespace'}}]}}]}}"
 #define MOUNT "{'name':'kube-api-access-bcdfg','readOnly':true,'mountPath':'/var/run/secrets/kubernetes.io/serviceaccount'}"
 #define OWN "{'name':'v','mountPath':'/var/run/secrets/kubernetes.io/serviceaccount'}"
 
@@ -61,7 +62,9 @@ test_apply (void)
 static void
 test_name (void)
 {
-  static const struct { const char *pod, *name; } cases[] = {
+  static const struct {
+    const char *pod, *name;
+  } cases[] = {
     { "{}", "default" },
     { "{'spec':{'serviceAccountName':''}}", "default" },
     { "{'spec':{'serviceAccountName':'x'}}", "x" },
@@ -86,7 +89,9 @@ static void
 test_mirror (void)
 {
   static const CubeResource pods = { .group = "", .version = "v1", .resource = "pods", .is_namespaced = TRUE };
-  static const struct { const char *spec, *words; } cases[] = {
+  static const struct {
+    const char *spec, *words;
+  } cases[] = {
     { "{}", NULL },
     { "{'volumes':[{'emptyDir':{}}]}", NULL },
     { "{'serviceAccountName':'x'}", "pods \"m\" is forbidden: a mirror pod may not reference service accounts" },

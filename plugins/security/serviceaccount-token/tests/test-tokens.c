@@ -9,10 +9,10 @@
 #define START G_GINT64_CONSTANT (1800000000)
 
 typedef struct {
-  gint64 now;        /* seconds */
+  gint64 now; /* seconds */
   guint64 random;
   const char *account_uid, *pod_uid, *node_uid; /* NULL = absent */
-  gint64 pod_deletion; /* seconds; 0 = none */
+  gint64 pod_deletion;                          /* seconds; 0 = none */
   Tokens *tokens;
 } Fixture;
 
@@ -67,8 +67,14 @@ tear_down (Fixture *f, gconstpointer data)
 static CubeTokenRequest
 pod_request (gint64 seconds)
 {
-  CubeTokenRequest request = { .ns = "ns", .service_account = "sa", .service_account_uid = "sa-uid", .pod_name = "p", .pod_uid = "pod-uid",
-                               .node_name = "n", .node_uid = "node-uid", .expiration_seconds = seconds };
+  CubeTokenRequest request = { .ns = "ns",
+                               .service_account = "sa",
+                               .service_account_uid = "sa-uid",
+                               .pod_name = "p",
+                               .pod_uid = "pod-uid",
+                               .node_name = "n",
+                               .node_uid = "node-uid",
+                               .expiration_seconds = seconds };
   return request;
 }
 
@@ -161,10 +167,15 @@ test_claims (Fixture *f, gconstpointer data)
 static void
 test_time_and_bonds (Fixture *f, gconstpointer data)
 {
-  CubeTokenRequest request = pod_request (600), node = { .ns = "ns", .service_account = "sa", .service_account_uid = "sa-uid", .node_name = "n",
-                                                         .node_uid = "node-uid", .expiration_seconds = 600 };
-  CubeTokenRequest secret = { .ns = "ns", .service_account = "sa", .service_account_uid = "sa-uid", .secret_name = "s", .secret_uid = "x",
-                              .expiration_seconds = 600 };
+  CubeTokenRequest request = pod_request (600), node = { .ns = "ns",
+                                                         .service_account = "sa",
+                                                         .service_account_uid = "sa-uid",
+                                                         .node_name = "n",
+                                                         .node_uid = "node-uid",
+                                                         .expiration_seconds = 600 };
+  CubeTokenRequest secret = {
+    .ns = "ns", .service_account = "sa", .service_account_uid = "sa-uid", .secret_name = "s", .secret_uid = "x", .expiration_seconds = 600
+  };
   g_autofree char *token = issue (f, &request), *of_node = issue (f, &node), *of_secret = issue (f, &secret);
 
   expect (f, token, NULL, NULL);
@@ -254,9 +265,11 @@ static void
 test_tampering (Fixture *f, gconstpointer data)
 {
   CubeTokenRequest request = pod_request (3600);
-  g_autofree char *token = issue (f, &request), *other_kid = g_strdup_printf ("{\"alg\":\"ES256\",\"kid\":\"%s\",\"crit\":[\"b64\"]}", jwt_key_id (tokens_key (f->tokens)));
+  g_autofree char *token = issue (f, &request), *other_kid = g_strdup_printf ("{\"alg\":\"ES256\",\"kid\":\"%s\",\"crit\":[\"b64\"]}",
+                                                                              jwt_key_id (tokens_key (f->tokens)));
   g_autofree char *doubled = g_strdup_printf ("{\"alg\":\"ES256\",\"alg\":\"ES256\",\"kid\":\"%s\"}", jwt_key_id (tokens_key (f->tokens)));
-  g_autofree char *huge = g_strnfill (100000, 'A'), *deep = g_strnfill (9000, '['), *cut = g_strndup (token, (gsize) (strrchr (token, '.') - token + 1));
+  g_autofree char *huge = g_strnfill (100000, 'A'), *deep = g_strnfill (9000, '['),
+                  *cut = g_strndup (token, (gsize) (strrchr (token, '.') - token + 1));
   g_auto (GStrv) parts = g_strsplit (token, ".", 3);
   g_autofree char *flipped = g_strdup (token);
   char *last;

@@ -45,8 +45,9 @@ load (const char *name)
 static void
 make_files (void)
 {
-  const char *leaf = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -subj '%s' -out r.csr && "
-                     "printf '%s' > ext && openssl x509 -req -in r.csr -CA %s.pem -CAkey %s.key -CAcreateserial -days 30 -extfile ext -out %s.pem";
+  const char *leaf =
+      "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -subj '%s' -out r.csr && "
+      "printf '%s' > ext && openssl x509 -req -in r.csr -CA %s.pem -CAkey %s.key -CAcreateserial -days 30 -extfile ext -out %s.pem";
   static const char *const leaves[][4] = {
     { "/O=dev/O=system:masters/CN=jane", "extendedKeyUsage=clientAuth", "ca", "good" },
     { "/O=dev/CN=nousage", "basicConstraints=CA:FALSE", "ca", "nousage" },
@@ -56,8 +57,9 @@ make_files (void)
     { "/O=system:masters/CN=mallory", "extendedKeyUsage=clientAuth", "nousage", "under-leaf" },
   };
 
-  run ("for c in ca other; do openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $c.key -subj /CN=cube-ca -days 60 "
-       "-out $c.pem; done");
+  run (
+      "for c in ca other; do openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $c.key -subj /CN=cube-ca -days 60 "
+      "-out $c.pem; done");
   for (guint i = 0; i < G_N_ELEMENTS (leaves); i++)
     {
       const char *const *l = leaves[i];
@@ -118,7 +120,9 @@ test_time (void)
       g_autoptr (GError) error = NULL;
       gboolean is_good = days[i] == 0 || days[i] == 1;
 
-      g_assert_cmpint (verifier_check (verifier, certificate, g_get_real_time () + (gint64) days[i] * 86400 * G_USEC_PER_SEC, &user, &error), ==, is_good);
+      g_assert_cmpint (
+          verifier_check (verifier, certificate, g_get_real_time () + (gint64) days[i] * 86400 * G_USEC_PER_SEC, &user, &error), ==,
+          is_good);
       g_assert_true (is_good == (user != NULL));
       if (!is_good)
         g_assert_error (error, CUBE_ERROR, CUBE_ERROR_UNAUTHORIZED);

@@ -146,12 +146,15 @@ test_create (void)
   assert_at (first, "spec.clusterIPs", "[\"10.96.1.0\"]");
   assert_at (first, "spec.ipFamilies", "[\"IPv4\"]");
   assert_at (first, "spec.ipFamilyPolicy", "\"SingleStack\"");
-  port = admit (&fixture, "b",
-                "{\"spec\":{\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.50\",\"ports\":[{\"port\":53,\"protocol\":\"UDP\"},{\"port\":53,\"protocol\":\"TCP\"},"
-                "{\"port\":80,\"protocol\":\"TCP\",\"nodePort\":30001}]}}", NULL, NULL);
+  port = admit (
+      &fixture, "b",
+      "{\"spec\":{\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.50\",\"ports\":[{\"port\":53,\"protocol\":\"UDP\"},{\"port\":53,\"protocol\":\"TCP\"},"
+      "{\"port\":80,\"protocol\":\"TCP\",\"nodePort\":30001}]}}",
+      NULL, NULL);
   assert_at (port, "spec.clusterIPs", "[\"10.96.0.50\"]");
-  g_assert_cmpint (cube_view_int (cube_view_dotted (cube_value_root (port), "spec.ports[0].nodePort"), 0), ==,
-                   cube_view_int (cube_view_dotted (cube_value_root (port), "spec.ports[1].nodePort"), 1)); /* one number for both protocols */
+  g_assert_cmpint (
+      cube_view_int (cube_view_dotted (cube_value_root (port), "spec.ports[0].nodePort"), 0), ==,
+      cube_view_int (cube_view_dotted (cube_value_root (port), "spec.ports[1].nodePort"), 1)); /* one number for both protocols */
   headless = admit (&fixture, "c", "{\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"None\",\"selector\":{\"a\":\"b\"}}}", NULL, NULL);
   assert_at (headless, "spec.clusterIPs", "[\"None\"]");
   bare = admit (&fixture, "d", "{\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"None\"}}", NULL, NULL);
@@ -166,22 +169,28 @@ static void
 test_refusals (void)
 {
   Fixture fixture = { .ledger = new_ledger ("10.96.0.0/16") };
-  g_autoptr (CubeValue) first = admit (&fixture, "a",
-                                       "{\"spec\":{\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.50\",\"ports\":[{\"port\":80,\"nodePort\":30001}]}}", NULL, NULL);
+  g_autoptr (CubeValue) first =
+      admit (&fixture, "a", "{\"spec\":{\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.50\",\"ports\":[{\"port\":80,\"nodePort\":30001}]}}",
+             NULL, NULL);
 
   g_assert_nonnull (first);
-  assert_refused (&fixture, "b", "{\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"10.96.0.50\"}}", NULL,
-                  "Service \"web\" is invalid: spec.clusterIPs: Invalid value: [\"10.96.0.50\"]: failed to allocate IP 10.96.0.50: provided IP is already allocated");
-  assert_refused (&fixture, "b", "{\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"10.97.0.50\"}}", NULL,
-                  "Service \"web\" is invalid: spec.clusterIPs: Invalid value: [\"10.97.0.50\"]: failed to allocate IP 10.97.0.50: the provided IP (10.97.0.50) is "
-                  "not in the valid range. The range of valid IPs is 10.96.0.0/16");
-  assert_refused (&fixture, "b", "{\"spec\":{\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.51\",\"ports\":[{\"port\":80,\"nodePort\":30001}]}}", NULL,
+  assert_refused (
+      &fixture, "b", "{\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"10.96.0.50\"}}", NULL,
+      "Service \"web\" is invalid: spec.clusterIPs: Invalid value: [\"10.96.0.50\"]: failed to allocate IP 10.96.0.50: provided IP is already allocated");
+  assert_refused (
+      &fixture, "b", "{\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"10.97.0.50\"}}", NULL,
+      "Service \"web\" is invalid: spec.clusterIPs: Invalid value: [\"10.97.0.50\"]: failed to allocate IP 10.97.0.50: the provided IP (10.97.0.50) is "
+      "not in the valid range. The range of valid IPs is 10.96.0.0/16");
+  assert_refused (&fixture, "b",
+                  "{\"spec\":{\"type\":\"NodePort\",\"clusterIP\":\"10.96.0.51\",\"ports\":[{\"port\":80,\"nodePort\":30001}]}}", NULL,
                   "Service \"web\" is invalid: spec.ports[0].nodePort: Invalid value: 30001: provided port is already allocated");
-  assert_refused (&fixture, "b", "{\"spec\":{\"type\":\"NodePort\",\"ports\":[{\"port\":80,\"nodePort\":80}]}}", NULL,
-                  "Service \"web\" is invalid: spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is "
-                  "30000-32767");
-  assert_refused (&fixture, "b", "{\"spec\":{\"type\":\"ClusterIP\",\"ipFamilyPolicy\":\"RequireDualStack\"}}", NULL,
-                  "Service \"web\" is invalid: spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services");
+  assert_refused (
+      &fixture, "b", "{\"spec\":{\"type\":\"NodePort\",\"ports\":[{\"port\":80,\"nodePort\":80}]}}", NULL,
+      "Service \"web\" is invalid: spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is "
+      "30000-32767");
+  assert_refused (
+      &fixture, "b", "{\"spec\":{\"type\":\"ClusterIP\",\"ipFamilyPolicy\":\"RequireDualStack\"}}", NULL,
+      "Service \"web\" is invalid: spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services");
   assert_refused (&fixture, "b", "{\"spec\":{\"type\":\"ClusterIP\",\"ipFamilies\":[\"IPv6\"]}}", NULL,
                   "Service \"web\" is invalid: spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster");
   g_assert_true (ledger_has_ip (fixture.ledger, ip ("10.96.0.51"), "somebody")); /* a refused plan gave back what it took */
@@ -195,8 +204,10 @@ test_update (void)
   g_autoptr (CubeValue) old = NULL, same = NULL, other = NULL;
   g_autofree char *expected = NULL;
 
-  old = admit (&fixture, "a", "{\"spec\":{\"type\":\"NodePort\",\"ports\":[{\"name\":\"x\",\"port\":80},{\"name\":\"y\",\"port\":81}]}}", NULL, NULL);
-  same = admit (&fixture, "a", "{\"spec\":{\"type\":\"NodePort\",\"ports\":[{\"name\":\"y\",\"port\":8081},{\"name\":\"z\",\"port\":82}]}}", old, NULL);
+  old = admit (&fixture, "a", "{\"spec\":{\"type\":\"NodePort\",\"ports\":[{\"name\":\"x\",\"port\":80},{\"name\":\"y\",\"port\":81}]}}",
+               NULL, NULL);
+  same = admit (&fixture, "a", "{\"spec\":{\"type\":\"NodePort\",\"ports\":[{\"name\":\"y\",\"port\":8081},{\"name\":\"z\",\"port\":82}]}}",
+                old, NULL);
   g_assert_true (cube_view_equal (cube_value_get (same, "spec", "clusterIPs"), cube_value_get (old, "spec", "clusterIPs")));
   g_assert_true (cube_view_equal (cube_view_dotted (cube_value_root (same), "spec.ports[0].nodePort"),
                                   cube_view_dotted (cube_value_root (old), "spec.ports[1].nodePort")));
@@ -214,7 +225,9 @@ test_dry_run (void)
 {
   Fixture fixture = { .ledger = new_ledger ("10.96.0.0/16"), .is_dry_run = TRUE };
   guint before = ledger_n_free_ips (fixture.ledger);
-  g_autoptr (CubeValue) value = admit (&fixture, "a", "{\"spec\":{\"type\":\"NodePort\",\"ports\":[{\"port\":80,\"name\":\"a\"},{\"port\":81,\"name\":\"b\"}]}}", NULL, NULL);
+  g_autoptr (CubeValue) value =
+      admit (&fixture, "a", "{\"spec\":{\"type\":\"NodePort\",\"ports\":[{\"port\":80,\"name\":\"a\"},{\"port\":81,\"name\":\"b\"}]}}",
+             NULL, NULL);
 
   g_assert_true (cube_view_exists (cube_value_get (value, "spec", "clusterIP")));
   g_assert_false (cube_view_equal (cube_view_dotted (cube_value_root (value), "spec.ports[0].nodePort"),
@@ -227,8 +240,11 @@ static void
 test_health_check (void)
 {
   Fixture fixture = { .ledger = new_ledger ("10.96.0.0/16") };
-  g_autoptr (CubeValue) value = admit (&fixture, "a", "{\"spec\":{\"type\":\"LoadBalancer\",\"externalTrafficPolicy\":\"Local\",\"allocateLoadBalancerNodePorts\":false,"
-                                                      "\"ports\":[{\"port\":80}]}}", NULL, NULL);
+  g_autoptr (CubeValue) value =
+      admit (&fixture, "a",
+             "{\"spec\":{\"type\":\"LoadBalancer\",\"externalTrafficPolicy\":\"Local\",\"allocateLoadBalancerNodePorts\":false,"
+             "\"ports\":[{\"port\":80}]}}",
+             NULL, NULL);
 
   g_assert_cmpint (cube_view_int (cube_value_get (value, "spec", "healthCheckNodePort"), 0), >=, 30086);
   g_assert_false (cube_view_exists (cube_view_dotted (cube_value_root (value), "spec.ports[0].nodePort")));

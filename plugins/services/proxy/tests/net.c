@@ -20,8 +20,7 @@ static GThread *server;
 static GMutex lock;
 static char last_peer[INET_ADDRSTRLEN];
 
-static gboolean
-run (const char *format, ...) G_GNUC_PRINTF (1, 2);
+static gboolean run (const char *format, ...) G_GNUC_PRINTF (1, 2);
 
 static gboolean
 run (const char *format, ...)
@@ -35,7 +34,8 @@ run (const char *format, ...)
   line = g_strdup_vprintf (format, args);
   va_end (args);
   argv = g_strsplit (line, " ", -1);
-  if (!g_spawn_sync (NULL, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_LEAVE_DESCRIPTORS_OPEN, NULL, NULL, NULL, NULL, &status, NULL) || status != 0)
+  if (!g_spawn_sync (NULL, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_LEAVE_DESCRIPTORS_OPEN, NULL, NULL, NULL, NULL, &status, NULL)
+      || status != 0)
     {
       g_test_message ("failed: %s", line);
       return FALSE;
@@ -62,11 +62,12 @@ static gboolean
 join (NetPlace place, const char *link, const char *address, const char *gateway)
 {
   net_enter (NET_NODE);
-  if (!run ("ip link add %s type veth peer name peer%d", link, place) || !run ("ip link set peer%d netns /proc/%d/fd/%d", place, getpid (), spaces[place])
-      || !run ("ip link set %s up", link))
+  if (!run ("ip link add %s type veth peer name peer%d", link, place)
+      || !run ("ip link set peer%d netns /proc/%d/fd/%d", place, getpid (), spaces[place]) || !run ("ip link set %s up", link))
     return FALSE;
   net_enter (place);
-  return run ("ip addr add %s dev peer%d", address, place) && run ("ip link set peer%d up", place) && run ("ip route add default via %s", gateway);
+  return run ("ip addr add %s dev peer%d", address, place) && run ("ip link set peer%d up", place)
+         && run ("ip route add default via %s", gateway);
 }
 
 static gboolean
@@ -127,8 +128,8 @@ serve (gpointer data)
   struct pollfd polled[NET_N * 2 + 1];
 
   for (int i = 0; i < NET_N * 2; i++)
-    polled[i] = (struct pollfd) { .fd = listeners[i], .events = POLLIN };
-  polled[NET_N * 2] = (struct pollfd) { .fd = wake_fd, .events = POLLIN };
+    polled[i] = (struct pollfd){ .fd = listeners[i], .events = POLLIN };
+  polled[NET_N * 2] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
   while (poll (polled, G_N_ELEMENTS (polled), -1) >= 0 && polled[NET_N * 2].revents == 0)
     for (int i = 0; i < NET_N * 2; i++)
       if (polled[i].revents != 0)

@@ -28,20 +28,21 @@ compile (const CubePluginDescriptor *plugin, const char *service_json, const cha
   return fronts;
 }
 
-#define SLICE                                                                                                                                  \
-  "{\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"web\",\"port\":8080,\"protocol\":\"TCP\"}],\"endpoints\":["                                \
-  "{\"addresses\":[\"10.244.0.1\"],\"nodeName\":\"here\",\"conditions\":{\"ready\":true}},"                                                    \
-  "{\"addresses\":[\"10.244.1.1\"],\"nodeName\":\"there\"},"                                                                                   \
-  "{\"addresses\":[\"10.244.1.2\"],\"nodeName\":\"there\",\"conditions\":{\"ready\":false}},"                                                  \
+#define SLICE                                                                                                                              \
+  "{\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"web\",\"port\":8080,\"protocol\":\"TCP\"}],\"endpoints\":["                            \
+  "{\"addresses\":[\"10.244.0.1\"],\"nodeName\":\"here\",\"conditions\":{\"ready\":true}},"                                                \
+  "{\"addresses\":[\"10.244.1.1\"],\"nodeName\":\"there\"},"                                                                               \
+  "{\"addresses\":[\"10.244.1.2\"],\"nodeName\":\"there\",\"conditions\":{\"ready\":false}},"                                              \
   "{\"addresses\":[\"10.244.1.3\"],\"nodeName\":\"there\",\"conditions\":{\"ready\":false,\"serving\":true,\"terminating\":true}}]}"
-#define ELSEWHERE                                                                                                                              \
+#define ELSEWHERE                                                                                                                          \
   "{\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"web\",\"port\":8080}],\"endpoints\":[{\"addresses\":[\"10.244.1.1\"],\"nodeName\":\"there\"}]}"
-#define ENDING                                                                                                                                 \
-  "{\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"web\",\"port\":8080}],\"endpoints\":["                                                     \
-  "{\"addresses\":[\"10.244.1.3\"],\"conditions\":{\"ready\":false,\"serving\":true,\"terminating\":true}},"                                   \
+#define ENDING                                                                                                                             \
+  "{\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"web\",\"port\":8080}],\"endpoints\":["                                                 \
+  "{\"addresses\":[\"10.244.1.3\"],\"conditions\":{\"ready\":false,\"serving\":true,\"terminating\":true}},"                               \
   "{\"addresses\":[\"10.244.1.4\"],\"conditions\":{\"ready\":false,\"serving\":false,\"terminating\":true}}]}"
-#define SERVICE(type, more) "{\"spec\":{\"type\":\"" type "\",\"clusterIP\":\"10.96.0.9\",\"clusterIPs\":[\"10.96.0.9\"]," more                \
-                            "\"ports\":[{\"name\":\"web\",\"port\":80,\"protocol\":\"TCP\",\"nodePort\":30080}]}}"
+#define SERVICE(type, more)                                                                                                                \
+  "{\"spec\":{\"type\":\"" type "\",\"clusterIP\":\"10.96.0.9\",\"clusterIPs\":[\"10.96.0.9\"]," more                                      \
+  "\"ports\":[{\"name\":\"web\",\"port\":80,\"protocol\":\"TCP\",\"nodePort\":30080}]}}"
 
 static void
 test_cluster_ip (void)
@@ -72,9 +73,11 @@ test_terminating (void)
 static void
 test_policies (void)
 {
-  g_autoptr (GArray) inside = compile (&cube_plugin_services_clusterip, SERVICE ("ClusterIP", "\"internalTrafficPolicy\":\"Local\","), ELSEWHERE);
+  g_autoptr (GArray) inside =
+      compile (&cube_plugin_services_clusterip, SERVICE ("ClusterIP", "\"internalTrafficPolicy\":\"Local\","), ELSEWHERE);
   g_autoptr (GArray) local = compile (&cube_plugin_services_nodeport, SERVICE ("NodePort", "\"externalTrafficPolicy\":\"Local\","), SLICE);
-  g_autoptr (GArray) cluster = compile (&cube_plugin_services_nodeport, SERVICE ("NodePort", "\"externalTrafficPolicy\":\"Cluster\","), SLICE);
+  g_autoptr (GArray) cluster =
+      compile (&cube_plugin_services_nodeport, SERVICE ("NodePort", "\"externalTrafficPolicy\":\"Cluster\","), SLICE);
   g_autoptr (GArray) none = compile (&cube_plugin_services_nodeport, SERVICE ("NodePort", "\"externalTrafficPolicy\":\"Local\","), NULL);
 
   g_assert_true (g_array_index (inside, CubeFront, 0).is_drop);
@@ -91,9 +94,11 @@ test_policies (void)
 static void
 test_affinity_and_addresses (void)
 {
-  g_autoptr (GArray) fronts = compile (&cube_plugin_services_clusterip,
-                                       SERVICE ("ClusterIP", "\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{\"timeoutSeconds\":60}},"
-                                                             "\"externalIPs\":[\"203.0.113.1\",\"nonsense\"],"), SLICE);
+  g_autoptr (GArray) fronts =
+      compile (&cube_plugin_services_clusterip,
+               SERVICE ("ClusterIP", "\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{\"timeoutSeconds\":60}},"
+                                     "\"externalIPs\":[\"203.0.113.1\",\"nonsense\"],"),
+               SLICE);
 
   g_assert_cmpuint (fronts->len, ==, 2);
   g_assert_cmpuint (g_array_index (fronts, CubeFront, 0).affinity_seconds, ==, 60);
@@ -104,9 +109,10 @@ test_affinity_and_addresses (void)
 static void
 test_load_balancer (void)
 {
-  static const char service[] = "{\"spec\":{\"type\":\"LoadBalancer\",\"loadBalancerSourceRanges\":[\"192.0.2.0/24\"],\"ports\":[{\"name\":\"web\",\"port\":80,"
-                                "\"nodePort\":30080}]},\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"203.0.113.7\",\"ipMode\":\"VIP\"},"
-                                "{\"ip\":\"203.0.113.8\",\"ipMode\":\"Proxy\"},{\"hostname\":\"x\"}]}}}";
+  static const char service[] =
+      "{\"spec\":{\"type\":\"LoadBalancer\",\"loadBalancerSourceRanges\":[\"192.0.2.0/24\"],\"ports\":[{\"name\":\"web\",\"port\":80,"
+      "\"nodePort\":30080}]},\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"203.0.113.7\",\"ipMode\":\"VIP\"},"
+      "{\"ip\":\"203.0.113.8\",\"ipMode\":\"Proxy\"},{\"hostname\":\"x\"}]}}}";
   g_autoptr (GArray) fronts = compile (&cube_plugin_services_nodeport, service, SLICE);
 
   g_assert_cmpuint (fronts->len, ==, 2);
@@ -120,7 +126,9 @@ static void
 test_settle (void)
 {
   CubeEndpoint list[4] = { 0 };
-  CubeFront source = { .kind = CUBE_FRONT_CLUSTER_IP, .ip = "10.96.0.9", .port = 80, .protocol = CUBE_PROTOCOL_TCP, .endpoints = list, .n_endpoints = 4 };
+  CubeFront source = {
+    .kind = CUBE_FRONT_CLUSTER_IP, .ip = "10.96.0.9", .port = 80, .protocol = CUBE_PROTOCOL_TCP, .endpoints = list, .n_endpoints = 4
+  };
   Front *before, *after;
   Target kept;
 

@@ -318,11 +318,13 @@ static gpointer
 churn (gpointer data)
 {
   Churn *self = data;
-  static const guint masks[] = { 1u << NET_POD_1, (1u << NET_POD_1) | (1u << NET_POD_2), ALL, (1u << NET_POD_2) | (1u << NET_POD_3), 1u << NET_POD_3 };
+  static const guint masks[] = { 1u << NET_POD_1, (1u << NET_POD_1) | (1u << NET_POD_2), ALL, (1u << NET_POD_2) | (1u << NET_POD_3),
+                                 1u << NET_POD_3 };
 
   net_enter (NET_NODE);
   while (!g_atomic_int_get (&self->is_done))
-    put (self->rules, "default/web", front (CUBE_FRONT_CLUSTER_IP, VIP, 80), masks[(guint) g_atomic_int_add (&self->n_commits, 1) % G_N_ELEMENTS (masks)]);
+    put (self->rules, "default/web", front (CUBE_FRONT_CLUSTER_IP, VIP, 80),
+         masks[(guint) g_atomic_int_add (&self->n_commits, 1) % G_N_ELEMENTS (masks)]);
   return NULL;
 }
 
@@ -336,7 +338,8 @@ run_steady_load (void)
   guint n = 0, n_lost = 0;
 
   put (rules, "default/web", front (CUBE_FRONT_CLUSTER_IP, VIP, 80), ALL);
-  net_wait_ms = 4000; /* a packet may get lost on a busy machine: TCP sends it again after a second; a connection that goes nowhere stays lost */
+  net_wait_ms =
+      4000; /* a packet may get lost on a busy machine: TCP sends it again after a second; a connection that goes nowhere stays lost */
   thread = g_thread_new ("churn", churn, &self);
   /* Not beyond 10,000: further on ports come again while their old flows are still known, and say nothing of the changes. */
   for (; n < 3000 || (n < 10000 && g_atomic_int_get (&self.n_commits) < 500); n++)

@@ -7,7 +7,7 @@
 #define SECTOR 512
 
 typedef struct {
-  gint64 offset;    /* -1: a truncation to ->length */
+  gint64 offset; /* -1: a truncation to ->length */
   gsize length;
   guint8 *data;
 } Pending;

@@ -93,7 +93,9 @@ fill (Place *place, guint n)
   gpointer state = storage_open (place);
   for (guint i = 1; i <= n; i++)
     {
-      g_autofree char *key = g_strdup_printf ("/pods\x1f" "d\x1fp%u", i);
+      g_autofree char *key = g_strdup_printf ("/pods\x1f"
+                                              "d\x1fp%u",
+                                              i);
       g_assert_true (put (state, i, key, 2000, NULL));
     }
   storage_close (state);
@@ -300,7 +302,9 @@ test_codec (void)
       g_autofree char *json = g_strnfill (length, 'a');
       for (gsize i = length / 2; i < length; i++)
         json[i] = (char) g_random_int_range (33, 127);
-      CubeStorageChange change = { "/pods\x1f" "d\x1fp", json, length, 1, 0 };
+      CubeStorageChange change = { "/pods\x1f"
+                                   "d\x1fp",
+                                   json, length, 1, 0 };
       gpointer state = storage_open (&place);
       g_assert_true (ops ()->commit (state, &change, 1, NULL));
       storage_close (state);
