@@ -8,13 +8,13 @@
 
 #define RETIRED_MAX 1000
 
-/* Addresses in a set that several fronts put there. Some stay a while after the last front: a packet on its way to an endpoint that just went still
- * needs them further down the path. */
+/* Addresses in a set that several fronts put there. Some stay a while after the last front, and always until the commit after: a packet on its way to
+ * an endpoint that just went still needs them further down the path. What its first packet missed there, a connection never gets. */
 typedef struct {
   GHashTable *counts;  /* address → how many */
   GHashTable *touched; /* set of addresses whose count changed */
-  GHashTable *written; /* set of addresses the kernel has */
-  GQueue retired;      /* addresses without a front, oldest first; some more than once */
+  GHashTable *written; /* address the kernel has → its link in retired, or NULL */
+  GQueue retired;      /* addresses without a front, oldest first, each once */
   guint set, n_stay;
 } Shared;
 
@@ -296,6 +296,43 @@ put_fronts (Rules *rules, const char *key, GPtrArray *wanted)
     }
 }
 
+/* The oldest of those that went in earlier commits. */
+static void
+expire_shared (Rules *rules, Shared *shared)
+{
+  while (shared->retired.length > shared->n_stay)
+    {
+      gpointer ip = g_queue_pop_head (&shared->retired);
+      Element element = shared_element (shared, GPOINTER_TO_UINT (ip));
+
+      g_hash_table_remove (shared->written, ip);
+      g_array_append_val (rules->removed, element);
+    }
+}
+
+static void
+retire (Shared *shared, gpointer ip)
+{
+  GList *link = g_hash_table_lookup (shared->written, ip);
+
+  if (link != NULL || !g_hash_table_contains (shared->written, ip))
+    return;
+  g_queue_push_tail (&shared->retired, ip);
+  g_hash_table_insert (shared->written, ip, shared->retired.tail);
+}
+
+static void
+employ (Rules *rules, Shared *shared, gpointer ip)
+{
+  GList *link = g_hash_table_lookup (shared->written, ip);
+  Element element = shared_element (shared, GPOINTER_TO_UINT (ip));
+
+  if (link != NULL)
+    g_queue_delete_link (&shared->retired, link);
+  if (g_hash_table_insert (shared->written, ip, NULL))
+    g_array_append_val (rules->added, element);
+}
+
 static void
 settle_shared (Rules *rules, Shared *shared)
 {
@@ -303,24 +340,16 @@ settle_shared (Rules *rules, Shared *shared)
   gpointer ip;
 
   for (g_hash_table_iter_init (&it, shared->touched); g_hash_table_iter_next (&it, &ip, NULL);)
-    {
-      Element element = shared_element (shared, GPOINTER_TO_UINT (ip));
-
-      if (!g_hash_table_contains (shared->counts, ip))
-        g_queue_push_tail (&shared->retired, ip);
-      else if (g_hash_table_add (shared->written, ip))
-        g_array_append_val (rules->added, element);
-    }
+    if (g_hash_table_contains (shared->counts, ip))
+      employ (rules, shared, ip);
+  if (shared->n_stay > 0)
+    expire_shared (rules, shared);
+  for (g_hash_table_iter_init (&it, shared->touched); g_hash_table_iter_next (&it, &ip, NULL);)
+    if (!g_hash_table_contains (shared->counts, ip))
+      retire (shared, ip);
+  if (shared->n_stay == 0)
+    expire_shared (rules, shared);
   g_hash_table_remove_all (shared->touched);
-  while (shared->retired.length > shared->n_stay)
-    {
-      Element element;
-
-      ip = g_queue_pop_head (&shared->retired);
-      element = shared_element (shared, GPOINTER_TO_UINT (ip));
-      if (!g_hash_table_contains (shared->counts, ip) && g_hash_table_remove (shared->written, ip))
-        g_array_append_val (rules->removed, element);
-    }
 }
 
 static void
@@ -418,7 +447,7 @@ collect_shared (Rules *rules, Shared *shared)
     {
       Element element = shared_element (shared, GPOINTER_TO_UINT (ip));
 
-      g_hash_table_add (shared->written, ip);
+      g_hash_table_insert (shared->written, ip, NULL);
       g_array_append_val (rules->added, element);
     }
 }
