@@ -17,7 +17,7 @@ static const Command commands[] = {
   { "uninstall", "end the cluster and remove everything it left on this machine", cube_command_uninstall },
   { "status", "say what runs, where, and how it is", cube_command_status },
   { "server", "start the control plane only (API, controllers, scheduler)", cube_command_up },
-  { "agent", "start a worker node only", cube_command_up },
+  { "agent", "start a worker node of a server elsewhere", cube_command_agent },
   { "plugins", "list the plugins: from where, which interfaces, health, time spent", cube_command_plugins },
   { "kubeconfig", "print the path of the kubeconfig file, or the file", cube_command_kubeconfig },
   { "version", "print the version", cube_command_version },

@@ -10,7 +10,8 @@ typedef struct {
   const char *name; /* the command's own: "up", "server" … */
 } CubeCommandContext;
 
-int cube_command_up (int argc, char **argv, const CubeCommandContext *context);   /* also server and agent */
+int cube_command_up (int argc, char **argv, const CubeCommandContext *context);   /* also server */
+int cube_command_agent (int argc, char **argv, const CubeCommandContext *context);
 int cube_command_down (int argc, char **argv, const CubeCommandContext *context);
 int cube_command_uninstall (int argc, char **argv, const CubeCommandContext *context);
 int cube_command_status (int argc, char **argv, const CubeCommandContext *context);
@@ -21,6 +22,8 @@ int cube_command_version (int argc, char **argv, const CubeCommandContext *conte
 /* Parses @entries plus --data-dir and --config into @options, and completes them. FALSE: an answer was printed, *ret_status is the exit status. */
 gboolean cube_cli_parse (int *argc, char ***argv, const char *command, const char *summary, const char *description, const GOptionEntry *entries,
                          CubeOptions *options, int *ret_status);
+/* `cube ARGV --foreground` in the background, unless it runs already; waits until it is ready and says so. Returns the exit status. */
+int cube_cli_start_daemon (int argc, char **argv, const CubeOptions *options, int timeout_s);
 gboolean cube_cli_is_terminal (void);
 /* Prints @text with control bytes escaped. */
 void cube_cli_print_safe (const char *text);

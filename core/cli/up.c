@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cube up, server, agent: start the daemon in the background and wait until it is ready; or run it in the foreground. */
+/* cube up, server (and, for agent.c, agent): start the daemon in the background and wait until it is ready; or run it in the foreground. */
 #include "cli.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -105,8 +105,14 @@ show_progress (const char *text, char **last)
 }
 
 static void
-show_ready (CubeView status)
+show_ready (CubeView status, const CubeOptions *options)
 {
+  if (options->is_agent)
+    {
+      printf ("Node %s is ready. Its server is %s.\n`cube down` ends the agent and its pods.\n", options->node_name,
+              cube_view_string_or (cube_view_member (status, "server"), "-"));
+      return;
+    }
   printf ("The cluster is ready at %s.\n  export KUBECONFIG=%s\n  kubectl get nodes\n`cube down` ends it.\n",
           cube_view_string_or (cube_view_member (status, "server"), "(no API in this process)"),
           cube_view_string_or (cube_view_member (status, "kubeconfig"), "(none)"));
@@ -143,7 +149,7 @@ wait_ready (pid_t pid, const CubeOptions *options, gint64 timeout_us)
       CubeView root = cube_value_root (answer);
       if (cube_view_get_bool (root, FALSE, "ready"))
         {
-          show_ready (root);
+          show_ready (root, options);
           return 0;
         }
       progress_of (root, &last);
@@ -155,10 +161,28 @@ wait_ready (pid_t pid, const CubeOptions *options, gint64 timeout_us)
     }
 }
 
+int
+cube_cli_start_daemon (int argc, char **argv, const CubeOptions *options, int timeout_s)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CubeValue) running = cube_control_call (options->data_dir, "status", NULL);
+  if (running != NULL && cube_view_get_bool (cube_value_root (running), FALSE, "agent") != options->is_agent)
+    {
+      g_printerr ("cube: in %s runs %s already\n  choose another --data-dir, or end it: cube down --data-dir %s\n", options->data_dir,
+                  options->is_agent ? "a server" : "an agent", options->data_dir);
+      return 1;
+    }
+  pid_t pid = running != NULL ? 0 : spawn_daemon (argc, argv, options, &error);
+  if (pid >= 0)
+    return wait_ready (pid, options, (gint64) timeout_s * G_USEC_PER_SEC);
+  g_printerr ("cube: %s\n  %s\n", error->message, remedy (error->message));
+  return 1;
+}
+
 static const char *
 default_roles (const char *command)
 {
-  return g_str_equal (command, "server") ? "api,controllers,scheduler" : g_str_equal (command, "agent") ? "node" : NULL;
+  return g_str_equal (command, "server") ? "api,controllers,scheduler" : NULL;
 }
 
 int
@@ -199,16 +223,7 @@ cube_command_up (int argc, char **argv, const CubeCommandContext *context)
       cube_options_clear (&options);
       return status;
     }
-  g_autoptr (GError) error = NULL;
-  g_autoptr (CubeValue) running = cube_control_call (options.data_dir, "status", NULL);
-  pid_t pid = running != NULL ? 0 : spawn_daemon (original_argc, original, &options, &error);
-  if (pid < 0)
-    {
-      g_printerr ("cube: %s\n  %s\n", error->message, remedy (error->message));
-      status = 1;
-    }
-  else
-    status = wait_ready (pid, &options, (gint64) timeout_s * G_USEC_PER_SEC);
+  status = cube_cli_start_daemon (original_argc, original, &options, timeout_s);
   cube_options_clear (&options);
   return status;
 }

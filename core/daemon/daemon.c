@@ -24,6 +24,7 @@ typedef struct {
   CubeStore *store;
   CubeClient *client;
   CubeControllers *controllers;
+  CubeInformer *nodes; /* of an agent: its own, as the server has them */
   CubeControl *control;
   GPtrArray *components; /* CubeImpl, started, in order */
   GMainLoop *loop;
@@ -258,7 +259,10 @@ nodes_missing (Daemon *daemon)
   if (!cube_context_has_role (daemon->context, "node"))
     return NULL;
   const CubeResource *nodes = cube_schema_resource (cube_context_schema (daemon->context), "v1", "nodes");
-  g_autoptr (GPtrArray) list = cube_client_list (daemon->client, nodes, NULL, NULL, NULL, NULL);
+  if (daemon->nodes != NULL && !cube_informer_has_synced (daemon->nodes))
+    return g_strdup_printf ("an answer of the server %s", daemon->server);
+  g_autoptr (GPtrArray) list = daemon->nodes != NULL ? cube_informer_list (daemon->nodes, NULL, NULL)
+                                                     : cube_client_list (daemon->client, nodes, NULL, NULL, NULL, NULL);
   guint expected = (guint) daemon->options->sim_nodes + (g_str_equal (daemon->options->runtime, "cri") ? 1 : 0);
   guint n_ready = 0;
   g_autofree char *why = NULL;
@@ -329,6 +333,7 @@ describe_status (Daemon *daemon)
   cube_mut_set_string (root, "dataDir", daemon->options->data_dir);
   cube_mut_set_string (root, "roles", daemon->options->roles);
   cube_mut_set_string (root, "runtime", daemon->options->runtime);
+  cube_mut_set_bool (root, "agent", daemon->options->is_agent);
   CubeMut *versions = cube_mut_set_object (root, "versions");
   cube_mut_set_string (versions, "cube", CUBE_VERSION);
   cube_mut_set_string (versions, "kubernetes", "v1.36");
@@ -388,6 +393,35 @@ write_kubeconfig (Daemon *daemon, GError **error)
   return daemon->kubeconfig != NULL;
 }
 
+/* An agent's objects are its server's. */
+static gboolean
+connect_to_server (Daemon *daemon, GError **error)
+{
+  daemon->step = "server";
+  if (!cube_agent_connect (daemon->context, daemon->options, &daemon->client, &daemon->kubeconfig, &daemon->server, error))
+    return FALSE;
+  cube_context_set_fact (daemon->context, "server", daemon->server);
+  cube_process_set_client (daemon->process, daemon->client);
+  return TRUE;
+}
+
+static gboolean
+bring_up_agent (Daemon *daemon, GError **error)
+{
+  if (!connect_to_server (daemon, error))
+    return FALSE;
+  daemon->control = cube_control_listen (daemon->options->data_dir, answer_control, daemon, error);
+  if (daemon->control == NULL || !start_plugins (daemon, error) || !start_components (daemon, error))
+    return FALSE;
+  daemon->step = "nodes";
+  if (!daemon->options->is_teardown)
+    {
+      daemon->nodes = cube_agent_watch_nodes (daemon->context, daemon->client, daemon->options);
+      check_ready (daemon);
+    }
+  return TRUE;
+}
+
 static gboolean
 bring_up (Daemon *daemon, const CubePluginDescriptor *const *builtin, GError **error)
 {
@@ -397,6 +431,8 @@ bring_up (Daemon *daemon, const CubePluginDescriptor *const *builtin, GError **e
   if (!daemon->options->is_teardown && !cube_state_write (daemon->options, error))
     return FALSE;
   load_plugins (daemon, builtin);
+  if (daemon->options->is_agent)
+    return bring_up_agent (daemon, error);
   daemon->step = "store";
   if (!open_store (daemon, error))
     return FALSE;
@@ -419,9 +455,10 @@ bring_down (Daemon *daemon)
 {
   cube_timer_cancel (g_steal_pointer (&daemon->ready_timer));
   g_clear_pointer (&daemon->control, cube_control_free);
+  g_clear_pointer (&daemon->nodes, cube_informer_free);
   g_clear_pointer (&daemon->controllers, cube_controllers_stop);
   stop_components (daemon);
-  if (daemon->client != NULL)
+  if (daemon->client != NULL && !daemon->options->is_agent)
     cube_client_stop_local (daemon->client); /* lets go of the admission plugins it holds */
   if (daemon->plugins != NULL)
     cube_plugins_stop (daemon->plugins, daemon->storage != NULL ? daemon->storage->plugin : NULL);

@@ -14,6 +14,8 @@ typedef struct {
   char *config_path;       /* NULL = none */
   char **plugin_dirs;      /* beside the built ones; NULL-terminated */
   gint sim_nodes;          /* -1 = by runtime */
+  gboolean is_agent;       /* `cube agent`: no store of its own, the objects are a server's */
+  char *kubeconfig;        /* agent: (nullable) how to reach the server and who to be there */
   gboolean is_foreground;
   gboolean is_teardown;    /* `cube down` without a living daemon: attach, clean up, end */
   CubeValue *config;       /* the file, parsed and checked; NULL = none */
@@ -43,6 +45,11 @@ void cube_control_free (CubeControl *control); /* removes the socket */
 CubeValue *cube_control_call (const char *data_dir, const char *op, GError **error);
 
 /* ---- pieces of the daemon ---- */
+/* An agent's client of its server: *ret_kubeconfig is the file that says where it is and who we are. FALSE names what is missing. */
+gboolean cube_agent_connect (CubeContext *context, const CubeOptions *options, CubeClient **ret_client, char **ret_kubeconfig, char **ret_server,
+                             GError **error);
+/* The nodes this agent answers for, as the server has them. (transfer full) */
+CubeInformer *cube_agent_watch_nodes (CubeContext *context, CubeClient *client, const CubeOptions *options);
 /* Writes <data-dir>/admin.kubeconfig (0600) for @server; a current one is left as it is. (transfer full) path */
 char *cube_kubeconfig_write (CubeContext *context, const char *server, GError **error);
 /* The namespaces every cluster has. */

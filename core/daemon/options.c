@@ -8,7 +8,7 @@
 static const char config_keys[] =
     "dataDir string\nlisten string\nroles string-list\nruntime string\nsimNodes int\nnodeName string\n"
     "advertiseAddress string\nclusterCIDR string\nserviceCIDR string\nclusterDNS string\nclusterDomain string\n"
-    "nodePortRange string\nruntimeEndpoint string\n"
+    "nodePortRange string\nruntimeEndpoint string\nkubeconfig string\n"
     "storage object\nplugins object\npluginFolders string-list\nrequiredPlugins string-list\ndisabledPlugins string-list";
 static const char storage_keys[] = "plugin string\nlocation string\nvolatile string-list\nhistory int";
 
@@ -27,6 +27,7 @@ cube_options_clear (CubeOptions *options)
   g_free (options->runtime);
   g_free (options->node_name);
   g_free (options->config_path);
+  g_free (options->kubeconfig);
   g_strfreev (options->plugin_dirs);
   cube_value_unref (options->config);
   cube_options_init (options);
@@ -173,6 +174,13 @@ cube_options_complete (CubeOptions *options, GError **error)
   fill (&options->runtime, config, "runtime", "cri");
   fill (&options->node_name, config, "nodeName", node_name);
   fill (&options->listen, config, "listen", g_str_equal (options->runtime, "sim") ? "127.0.0.1:6443" : "0.0.0.0:6443");
+  fill (&options->kubeconfig, config, "kubeconfig", NULL);
+  if (options->kubeconfig != NULL)
+    {
+      char *absolute = g_canonicalize_filename (options->kubeconfig, NULL);
+      g_free (options->kubeconfig);
+      options->kubeconfig = absolute;
+    }
   if (options->roles == NULL && cube_view_exists (cube_view_member (config, "roles")))
     options->roles = join_strings (cube_view_member (config, "roles"));
   if (options->roles == NULL)

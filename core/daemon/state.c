@@ -23,6 +23,9 @@ cube_state_write (const CubeOptions *options, GError **error)
   cube_mut_set_string (root, "listen", options->listen);
   cube_mut_set_string (root, "nodeName", options->node_name);
   cube_mut_set_int (root, "simNodes", options->sim_nodes);
+  cube_mut_set_bool (root, "agent", options->is_agent);
+  if (options->kubeconfig != NULL)
+    cube_mut_set_string (root, "kubeconfig", options->kubeconfig);
   CubeMut *dirs = cube_mut_set_array (root, "pluginDirs");
   for (guint i = 0; options->plugin_dirs != NULL && options->plugin_dirs[i] != NULL; i++)
     {
@@ -97,6 +100,8 @@ cube_state_read (CubeOptions *options, GError **error)
   take_string (&options->runtime, root, "runtime");
   take_string (&options->listen, root, "listen");
   take_string (&options->node_name, root, "nodeName");
+  take_string (&options->kubeconfig, root, "kubeconfig");
+  options->is_agent = cube_view_get_bool (root, FALSE, "agent");
   take_plugin_dirs (options, cube_view_member (root, "pluginDirs"));
   options->sim_nodes = (gint) CLAMP (cube_view_get_int (root, 0, "simNodes"), 0, 1000000);
   if (options->config == NULL && cube_view_exists (cube_view_member (root, "config")))

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A server and agents of other machines: simulated nodes, and two machines made of network and mount namespaces. TAP.
+
+The first machine is the namespaces isolate() makes; the second has a network, mounts and a host name of its own and is joined to it by a
+veth pair. All of it ends with the test, however it ends.
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+from cluster import HOST_IP, Cluster, isolate, run, tap, wait
+
+CUBE = os.path.realpath(sys.argv[1])
+OTHER_IP = "192.0.2.11"
+
+
+class Machine:
+    """The second machine: commands run in its namespaces."""
+
+    def __init__(self, name="node-b"):
+        self.name = name
+        self.dir = tempfile.mkdtemp(prefix="cube-test-")
+        self.holder = subprocess.Popen(["unshare", "--net", "--mount", "--uts", "sh", "-c", f"hostname {name}; echo ready; exec sleep infinity"],
+                                       stdout=subprocess.PIPE, text=True)
+        self.holder.stdout.readline()
+        run("ip", "link", "set", "uplink-peer", "netns", str(self.holder.pid))
+        for folder, mode in (("/run/containerd", "0755"), ("/var/lib/cni", "0700")):
+            self.run("mount", "-t", "tmpfs", "-o", f"mode={mode}", "cube-test", folder)
+        self.run("ip", "link", "set", "lo", "up")
+        self.run("ip", "link", "set", "uplink-peer", "name", "eth0")
+        self.run("ip", "addr", "add", OTHER_IP + "/24", "dev", "eth0")
+        self.run("ip", "link", "set", "eth0", "up")
+        self.run("ip", "route", "add", "default", "via", HOST_IP)
+
+    def run(self, *args, **more):
+        return run("nsenter", "-t", str(self.holder.pid), "--net", "--mount", "--uts", "--", *args, **more)
+
+    def cube(self, command, *more, check=True, timeout=180):
+        return self.run(CUBE, command, "--data-dir", self.dir, *more, check=check, timeout=timeout)
+
+    def status(self):
+        return json.loads(self.cube("status", "-o", "json", check=False).stdout or "{}")
+
+    def kill(self, number=signal.SIGKILL):
+        pid = self.status()["pid"]
+        os.kill(pid, number)
+        wait("the agent's end", lambda: not os.path.exists(f"/proc/{pid}") or "Z (zombie)" in open(f"/proc/{pid}/status").read(), 30)
+
+    def log(self):
+        try:
+            with open(os.path.join(self.dir, "cube.log"), encoding="utf-8", errors="replace") as log:
+                return log.read().splitlines()
+        except OSError as problem:
+            return [str(problem)]
+
+    def close(self):
+        self.cube("down", check=False)
+        self.holder.kill()
+        self.holder.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Pair(Cluster):
+    """A server with its own node, and the second machine."""
+
+    def __init__(self):
+        super().__init__(CUBE, "--node-name", "node-a")
+        self.machine = Machine()
+
+    def diagnose(self):
+        yield from super().diagnose()
+        yield "the second machine:"
+        yield from self.machine.log()[-40:]
+
+    def close(self):
+        self.machine.close()
+        super().close()
+
+    def node(self, name):
+        return self.get("node", name)
+
+    def is_ready(self, name):
+        return {c["type"]: c["status"] for c in self.node(name)["status"]["conditions"]}.get("Ready") == "True"
+
+
+# ---- simulated nodes: no containers ----
+
+def simulated_agent_joins_by_kubeconfig(_):
+    with tempfile.TemporaryDirectory(prefix="cube-test-") as server, tempfile.TemporaryDirectory(prefix="cube-test-") as agent:
+        config = os.path.join(server, "admin.kubeconfig")
+        kubectl = ["kubectl", "--kubeconfig", config]
+        try:
+            run(CUBE, "server", "--runtime", "sim", "--listen", "127.0.0.1:0", "--data-dir", server)
+            assert not run(*kubectl, "get", "nodes", "-o", "name").stdout
+            done = run(CUBE, "agent", "--kubeconfig", config, "--runtime", "sim", "--sim-nodes", "2", "--data-dir", agent)
+            assert "is ready" in done.stdout, done.stdout
+            assert len(run(*kubectl, "get", "nodes", "-o", "name").stdout.split()) == 2
+            run(*kubectl, "create", "deployment", "web", "--image", "x", "--replicas", "4")
+            run(*kubectl, "rollout", "status", "deployment", "web", "--timeout", "30s")
+            again = run(CUBE, "up", "--runtime", "sim", "--listen", "127.0.0.1:0", "--data-dir", agent, check=False)
+            assert again.returncode == 1 and "runs an agent already" in again.stderr, again.stderr
+        finally:
+            run(CUBE, "down", "--data-dir", agent, check=False)
+            run(CUBE, "down", "--data-dir", server, check=False)
+
+
+def agent_without_a_server_is_refused(_):
+    with tempfile.TemporaryDirectory(prefix="cube-test-") as agent:
+        done = run(CUBE, "agent", "--runtime", "sim", "--data-dir", agent, check=False)
+        assert done.returncode != 0 and "server" in done.stderr, done.stderr
+        done = run(CUBE, "agent", "--runtime", "sim", "--data-dir", agent, "--kubeconfig", "/nonexistent", check=False)
+        assert done.returncode != 0 and "/nonexistent" in done.stderr, done.stderr
+
+
+# ---- two machines ----
+
+def server_comes_up(pair):
+    pair.up()
+
+
+STEPS = [simulated_agent_joins_by_kubeconfig, agent_without_a_server_is_refused, server_comes_up]
+
+
+def main():
+    isolate()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    pair = Pair()
+    try:
+        failed = tap(pair, STEPS)
+    finally:
+        if os.environ.get("CUBE_TEST_KEEP") != "1":
+            pair.close()
+    sys.exit(1 if failed else 0)
+
+
+main()
