@@ -90,6 +90,7 @@ tell (CubeInformer *informer, CubeEventType type, CubeObject *object)
     return TRUE; /* told before the gap */
   if (type != CUBE_EVENT_DELETED)
     type = old == NULL ? CUBE_EVENT_ADDED : CUBE_EVENT_MODIFIED;
+  /* cppcheck-suppress autoVariables ; taken back below unless the informer is gone */
   informer->was_freed = &was_freed;
   if (old != NULL && type == CUBE_EVENT_MODIFIED && g_strcmp0 (cube_object_uid (old), cube_object_uid (object)) != 0)
     {

@@ -247,9 +247,9 @@ collect_duplicates (CubeView view, GString *path, GPtrArray *found)
       g_autofree Member *members = sorted_members (view, &n);
       for (guint i = 1; i < n; i++)
         {
-          gboolean is_second =
-              compare_keys (&members[i - 1], &members[i]) == 0 && (i < 2 || compare_keys (&members[i - 2], &members[i]) != 0);
-          if (!is_second)
+          gboolean is_second = compare_keys (&members[i - 1], &members[i]) == 0;
+          gboolean is_third = i >= 2 && compare_keys (&members[i - 2], &members[i]) == 0;
+          if (!is_second || is_third)
             continue;
           g_string_append_printf (path, "%s%s", length > 0 ? "." : "", members[i].key);
           g_ptr_array_add (found, g_strdup (path->str));

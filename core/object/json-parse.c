@@ -162,7 +162,7 @@ static CubeValue *
 parse_slow (const char *data, gsize length, const CubeParseLimits *limits, GError **error)
 {
   g_auto (CubeTapeWriter) writer;
-  CubeJsonError problem;
+  CubeJsonError problem = { NULL };
   cube_tape_writer_init (&writer);
   if (!cube_json_scan (data, length, limits->max_depth, limits->max_nodes, &writer, &problem))
     {

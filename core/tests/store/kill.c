@@ -86,7 +86,7 @@ writer_main (const char *directory, int fd, guint round)
     {
       Client *client = g_new0 (Client, 1);
       *client = (Client){ f.store, fd, i, (guint64) (round + 1) << 32 };
-      g_thread_new ("client", client_run, client);
+      g_thread_unref (g_thread_new ("client", client_run, client));
     }
   for (;;)
     pause ();

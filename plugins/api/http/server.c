@@ -37,6 +37,7 @@ release_peer (gpointer data)
   GObject *peer = data;
   if (g_atomic_int_get ((gint *) &peer->ref_count) == 2)
     g_object_unref (peer);
+  /* cppcheck-suppress doubleFree ; counted references */
   g_object_unref (peer);
 }
 

@@ -22,8 +22,6 @@ amounts_new (void)
 static void
 add_amount (GArray *amounts, const char *name, gint64 amount)
 {
-  CubeResourceAmount fresh = { name, amount };
-
   for (guint i = 0; i < amounts->len; i++)
     {
       CubeResourceAmount *one = &g_array_index (amounts, CubeResourceAmount, i);
@@ -34,7 +32,7 @@ add_amount (GArray *amounts, const char *name, gint64 amount)
           return;
         }
     }
-  fresh.name = g_strdup (name);
+  CubeResourceAmount fresh = { g_strdup (name), amount };
   g_array_append_val (amounts, fresh);
 }
 

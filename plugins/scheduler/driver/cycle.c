@@ -216,10 +216,9 @@ refusal_text (guint n_nodes, GArray *counts, const char *pre_filter)
     return g_string_free (g_string_assign (text, "no nodes available to schedule pods"), FALSE);
   g_string_printf (text, "0/%u nodes are available:", n_nodes);
   if (pre_filter != NULL)
-    {
-      g_string_append_printf (text, " %s.", pre_filter);
-      return g_string_free (text, FALSE);
-    }
+    g_string_append_printf (text, " %s.", pre_filter);
+  if (pre_filter != NULL || counts == NULL)
+    return g_string_free (text, FALSE);
   texts = reason_texts (counts);
   for (guint i = 0; i < texts->len; i++)
     g_string_append_printf (text, "%s %s", i > 0 ? "," : "", (const char *) texts->pdata[i]);
