@@ -188,7 +188,7 @@ CubePluginImage *
 cube_plugin_image_new_builtin (const CubePluginDescriptor *descriptor, GError **error)
 {
   CubePluginImage *image = g_new0 (CubePluginImage, 1);
-  image->path = g_strdup ("(built in)");
+  image->path = g_strdup_printf ("(built in: %s)", descriptor->name); /* a place of its own: one file holds one plugin */
   if (!check_descriptor (image, descriptor, error))
     g_clear_pointer (&image, cube_plugin_image_free);
   return image;

@@ -183,6 +183,41 @@ test_same_name (Fixture *fixture, gconstpointer unused)
   refused (fixture, newer, "already taken");
 }
 
+static gboolean
+start_noted (gpointer state, GError **error)
+{
+  (*(guint *) state)++;
+  return TRUE;
+}
+
+static guint n_started;
+
+static gboolean
+load_noting (CubeContext *context, gpointer *ret_state, GError **error)
+{
+  *ret_state = &n_started;
+  return TRUE;
+}
+
+static void
+test_builtin (Fixture *fixture, gconstpointer unused)
+{
+  static const CubeInterfaceImpl none[] = { { NULL, 0, 0, NULL, NULL } };
+#define BUILTIN(name_)                                                                                                                     \
+  {                                                                                                                                        \
+    .struct_size = sizeof (CubePluginDescriptor), .abi_major = CUBE_ABI_MAJOR, .name = name_, .version = "1", .impls = none,               \
+    .load = load_noting, .start = start_noted                                                                                              \
+  }
+  static const CubePluginDescriptor one = BUILTIN ("one"), two = BUILTIN ("two"), three = BUILTIN ("three");
+  static const CubePluginDescriptor *const table[] = { &one, &two, &three, NULL };
+  n_started = 0;
+  cube_plugins_add_builtin (fixture->plugins, table);
+  g_autoptr (CubeValue) list = cube_plugins_describe (fixture->plugins);
+  g_assert_cmpuint (cube_view_length (cube_value_root (list)), ==, 3);
+  g_assert_true (cube_plugins_start (fixture->plugins, NULL, NULL));
+  g_assert_cmpuint (n_started, ==, 3);
+}
+
 static void
 test_configuration (void)
 {
@@ -218,6 +253,7 @@ main (int argc, char **argv)
   TEST ("/plugin/old-minor", test_old_minor);
   TEST ("/plugin/replacing", test_replacing);
   TEST ("/plugin/same-name", test_same_name);
+  TEST ("/plugin/builtin", test_builtin);
   g_test_add_func ("/plugin/configuration", test_configuration);
   return g_test_run ();
 }
