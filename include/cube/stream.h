@@ -24,6 +24,9 @@ typedef struct {
   void (*close_channel) (gpointer stream, guint channel);                 /* standard input's end */
   void (*resize) (gpointer stream, guint16 columns, guint16 rows);
   void (*close) (gpointer stream);                                        /* hang up; no sink call after it returns; frees the stream */
+  /* (nullable) A write that waits for room, and every later one, returns FALSE. Beside any other call but close; must not block. Without it a front end
+   * whose client has gone closes only once the write returned. Since: 0.2 */
+  void (*interrupt) (gpointer stream);
 } CubeStreamOps;
 struct _CubeStream { const CubeStreamOps *ops; gpointer stream; };
 CUBE_END_DECLS

@@ -4,6 +4,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -455,6 +456,22 @@ def exec_streams(server):
     equal(len(w.collect()[1]), 20000 * 1024)
 
 
+def exec_without_reader(server):
+    """A client that goes while its input waits for a program that reads none: the stream is closed, not left for ever."""
+    def closed():
+        found = re.search(rb"^test_echo_deaf_closed_total (\d+)", ask(server.connect(), "GET", "/metrics")[2], re.M)
+        return int(found.group(1)) if found else 0
+    for n in range(1, 4):
+        w = WebSocket(server, PODS + "/echo/exec?stdin=true&stdout=true&command=deaf", "v4.channel.k8s.io")
+        w.send(b"\0who hears this?")
+        w.send(b"\0and this?")
+        w.s.close()
+        end = time.monotonic() + 20
+        while closed() < n:
+            if time.monotonic() > end:
+                raise AssertionError(f"{closed()} streams closed, {n} clients gone")
+
+
 def exec_refusals(server):
     path = PODS + "/echo/exec?stdout=true&command=cat"
     c = server.connect()
@@ -546,7 +563,7 @@ if __name__ == "__main__":
         shutil.copy(sys.argv[2], folder)
         os.chmod(folder, 0o755)
         http_server.run([set_up, identity, stranger_certificate, impersonation, verbs, shapes, documents, refusals, large_bodies, continue_expected,
-                         slow_clients, connection_limit, watches, slow_watcher, large_lists, logs, exec_streams, exec_refusals, forward_legacy,
+                         slow_clients, connection_limit, watches, slow_watcher, large_lists, logs, exec_streams, exec_without_reader, exec_refusals, forward_legacy,
                          with_kubectl], http_server.Server(sys.argv[1], folder, CONFIG))
     finally:
         shutil.rmtree(folder)

@@ -342,7 +342,11 @@ http_session_close (HttpSession *session)
   g_mutex_lock (&session->lock);
   session->is_gone = TRUE;
   g_cond_broadcast (&session->room);
+  gboolean is_writing = session->is_writing;
   g_mutex_unlock (&session->lock);
+  /* the hanging up waits behind a write that is under way, which may wait for ever: for a program that reads no input */
+  if (is_writing && session->backend.ops != NULL && CUBE_OPS_HAS (session->backend.ops, interrupt))
+    session->backend.ops->interrupt (session->backend.stream);
   http_stream_finish (stream);
   if (session->is_open && session->backend.ops != NULL)
     {

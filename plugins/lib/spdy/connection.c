@@ -588,6 +588,7 @@ cube_spdy_write (CubeSpdy *self, guint index, const guint8 *bytes, gsize size, G
 
   g_return_val_if_fail (index < self->streams->len, FALSE);
 
+  spdy_ref (self); /* it may be closed while we wait */
   g_mutex_lock (&self->lock);
   while (is_fine && size > 0)
     {
@@ -604,6 +605,7 @@ cube_spdy_write (CubeSpdy *self, guint index, const guint8 *bytes, gsize size, G
       flush (self);
     }
   g_mutex_unlock (&self->lock);
+  spdy_unref (self);
   return is_fine;
 }
 
@@ -625,6 +627,15 @@ cube_spdy_finish (CubeSpdy *self, guint index)
       flush (self);
       g_cond_broadcast (&self->changed);
     }
+  g_mutex_unlock (&self->lock);
+}
+
+void
+cube_spdy_interrupt (CubeSpdy *self)
+{
+  g_mutex_lock (&self->lock);
+  if (!self->is_over && !self->is_closed)
+    end_sending (self);
   g_mutex_unlock (&self->lock);
 }
 

@@ -73,8 +73,13 @@ gboolean cube_spdy_write (CubeSpdy *spdy, guint stream, const guint8 *bytes, gsi
 /* Nothing more will be sent on the stream.  Does not block. */
 void cube_spdy_finish (CubeSpdy *spdy, guint stream);
 
+/* A write that waits, and every later one, returns FALSE; the connection is
+ * over, which @funcs are told.  Does not block. */
+void cube_spdy_interrupt (CubeSpdy *spdy);
+
 /* Ends the connection and frees it.  No function of @funcs runs after it
- * returned, except the one that called it. */
+ * returned, except the one that called it.  A write that waits on another
+ * thread returns FALSE; no call may begin any more. */
 void cube_spdy_close (CubeSpdy *spdy);
 
 G_END_DECLS

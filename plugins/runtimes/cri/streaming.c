@@ -175,6 +175,12 @@ session_resize (gpointer stream, guint16 columns, guint16 rows)
   cube_spdy_write (self->spdy, index, (const guint8 *) size, strlen (size), NULL);
 }
 
+static void
+session_interrupt (gpointer stream)
+{
+  cube_spdy_interrupt (((Session *) stream)->spdy);
+}
+
 /* A closing from within the sink leaves the session to the call it is in. */
 static void
 session_close (gpointer stream)
@@ -193,6 +199,7 @@ static const CubeStreamOps session_ops = {
   .close_channel = session_close_channel,
   .resize = session_resize,
   .close = session_close,
+  .interrupt = session_interrupt,
 };
 
 /* -- beginning */

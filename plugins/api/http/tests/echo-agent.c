@@ -4,6 +4,7 @@
  *   exec exit N       ends with that code
  *   exec big N        N KiB of output
  *   exec size         says terminal sizes as they come
+ *   exec deaf         reads no input: who writes waits until interrupted; its closing is counted as test_echo_deaf_closed_total
  *   logs              "line 0" … as many as tailLines (default 3), then waits when following
  *   port-forward      what comes in goes back in upper case; port 9 is refused */
 #include <cube/cube.h>
@@ -15,7 +16,8 @@ typedef struct {
   const CubeStreamSinkOps *sink_ops;
   gpointer sink;
   GMutex lock;
-  gboolean is_closed, is_upper, is_cat, is_size;
+  GCond cond;
+  gboolean is_closed, is_interrupted, is_upper, is_cat, is_size, is_deaf;
   guint kib, lines, code;
 } Echo;
 
@@ -25,6 +27,7 @@ echo_unref (Echo *echo)
   if (!g_atomic_int_dec_and_test (&echo->ref_count))
     return;
   g_mutex_clear (&echo->lock);
+  g_cond_clear (&echo->cond);
   g_free (echo);
 }
 
@@ -62,6 +65,10 @@ echo_write (gpointer stream, guint channel, const void *bytes, gsize length, GEr
       g_autofree char *upper = g_ascii_strup (bytes, (gssize) length);
       return emit (echo, channel, upper, length);
     }
+  g_mutex_lock (&echo->lock);
+  while (echo->is_deaf && !echo->is_interrupted)
+    g_cond_wait (&echo->cond, &echo->lock);
+  g_mutex_unlock (&echo->lock);
   return !echo->is_cat || emit (echo, CUBE_CHANNEL_STDOUT, bytes, length);
 }
 
@@ -83,9 +90,21 @@ echo_resize (gpointer stream, guint16 columns, guint16 rows)
 }
 
 static void
+echo_interrupt (gpointer stream)
+{
+  Echo *echo = stream;
+  g_mutex_lock (&echo->lock);
+  echo->is_interrupted = TRUE;
+  g_cond_broadcast (&echo->cond);
+  g_mutex_unlock (&echo->lock);
+}
+
+static void
 echo_close (gpointer stream)
 {
   Echo *echo = stream;
+  if (echo->is_deaf)
+    cube_metric_add ("test_echo_deaf_closed_total", NULL, 1);
   g_mutex_lock (&echo->lock);
   echo->is_closed = TRUE;
   g_mutex_unlock (&echo->lock);
@@ -93,7 +112,12 @@ echo_close (gpointer stream)
 }
 
 static const CubeStreamOps stream_ops = {
-  .ops_size = sizeof stream_ops, .write = echo_write, .close_channel = echo_close_channel, .resize = echo_resize, .close = echo_close
+  .ops_size = sizeof stream_ops,
+  .write = echo_write,
+  .close_channel = echo_close_channel,
+  .resize = echo_resize,
+  .close = echo_close,
+  .interrupt = echo_interrupt
 };
 
 static void
@@ -124,6 +148,7 @@ begin (gpointer state, const CubeStreamSinkOps *sink_ops, gpointer sink, CubeStr
   echo->sink_ops = sink_ops;
   echo->sink = sink;
   g_mutex_init (&echo->lock);
+  g_cond_init (&echo->cond);
   ret_stream->ops = &stream_ops;
   ret_stream->stream = echo;
   return echo;
@@ -153,7 +178,8 @@ agent_exec (gpointer state, const char *ns, const char *pod, const char *uid, co
 {
   Echo *echo = begin (state, sink_ops, sink, ret_stream);
   echo->is_cat = strcmp (command[0], "cat") == 0 && has_stdin;
-  echo->is_size = strcmp (command[0], "size") == 0;
+  echo->is_deaf = strcmp (command[0], "deaf") == 0;
+  echo->is_size = echo->is_deaf || strcmp (command[0], "size") == 0;
   guint number = command[1] != NULL ? (guint) g_ascii_strtoull (command[1], NULL, 10) : 0;
   echo->kib = strcmp (command[0], "big") == 0 ? number : 0;
   echo->code = strcmp (command[0], "exit") == 0 ? number : 0;

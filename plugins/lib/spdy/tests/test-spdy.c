@@ -6,6 +6,8 @@
  */
 #include <gio/gio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cube-spdy.h"
 #include "frame.h"
@@ -395,6 +397,12 @@ serve_hang_up (Fixture *fixture G_GNUC_UNUSED, GSocket *socket)
 }
 
 static void
+serve_silence (Fixture *fixture G_GNUC_UNUSED, GSocket *socket)
+{
+  drain (socket, NULL);
+}
+
+static void
 serve_garbage (Fixture *fixture G_GNUC_UNUSED, GSocket *socket)
 {
   const char *text = "HTTP/1.1 400 Bad Request\r\n\r\n";
@@ -536,6 +544,71 @@ test_end_while_writing (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   /* cppcheck-suppress memleak ; joining frees it */
 }
 
+typedef struct {
+  Fixture *fixture;
+  gint thread_id; /* atomic; 0 = not begun */
+} Writer;
+
+static gpointer
+write_once (gpointer data)
+{
+  Writer *writer = data;
+  g_autoptr (GError) error = NULL;
+  gboolean is_written;
+
+  g_atomic_int_set (&writer->thread_id, (gint) syscall (SYS_gettid));
+  is_written = cube_spdy_write (writer->fixture->spdy, 0, (const guint8 *) "x", 1, &error);
+  g_assert_false (is_written);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE);
+  return NULL;
+}
+
+/* Until the thread sleeps: the one place where the writer does is where it waits for room. */
+static void
+wait_asleep (Writer *writer)
+{
+  while (TRUE)
+    {
+      gint id = g_atomic_int_get (&writer->thread_id);
+      g_autofree char *path = g_strdup_printf ("/proc/self/task/%d/stat", id), *text = NULL;
+      const char *end;
+
+      if (id != 0 && g_file_get_contents (path, &text, NULL, NULL) && (end = strrchr (text, ')')) != NULL && end[2] == 'S')
+        return;
+      g_thread_yield ();
+    }
+}
+
+/* A closing beside a write that waits: the writer is the last to use the connection. */
+static void
+test_close_while_writing (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  Writer writer = { fixture, 0 };
+  GThread *thread;
+
+  start (fixture, 1);
+  thread = g_thread_new ("writer", write_once, &writer);
+  wait_asleep (&writer);
+  cube_spdy_close (fixture->spdy);
+  g_thread_join (thread);
+  fixture->spdy = NULL;
+}
+
+static void
+test_interrupt (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+  Writer writer = { fixture, 0 };
+  GThread *thread;
+
+  start (fixture, 1);
+  thread = g_thread_new ("writer", write_once, &writer);
+  wait_asleep (&writer);
+  cube_spdy_interrupt (fixture->spdy);
+  g_thread_join (thread);
+  wait_closed (fixture);
+  g_assert_cmpuint (fixture->n_closed, ==, 1);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -547,6 +620,8 @@ main (int argc, char **argv)
   ADD ("reset", serve_reset, test_reset);
   ADD ("hang-up", serve_hang_up, test_broken);
   ADD ("hang-up-while-writing", serve_hang_up, test_end_while_writing);
+  ADD ("close-while-writing", serve_silence, test_close_while_writing);
+  ADD ("interrupt", serve_silence, test_interrupt);
   ADD ("garbage", serve_garbage, test_broken);
   ADD ("flood", serve_flood, test_broken);
   ADD ("window-overflow", serve_window_overflow, test_broken);
