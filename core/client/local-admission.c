@@ -98,6 +98,15 @@ cube_admission_validate (CubeCall *call, CubeView object, GError **error)
   return TRUE;
 }
 
+gboolean
+cube_admission_pass (CubeCall *call, CubeView body, GError **error)
+{
+  g_autoptr (CubeBuilder) builder = cube_builder_new_from (body);
+
+  return cube_admission_begin (call, CUBE_VERB_CREATE, cube_builder_root (builder), cube_view_none (), error)
+         && cube_admission_validate (call, body, error);
+}
+
 void
 cube_admission_finish (CubeCall *call, const CubeObject *object, gboolean is_committed)
 {

@@ -186,6 +186,7 @@ delete_pod (CubeCall *call)
   answer = cube_local_run (call->client, &request, &error);
   if (answer == NULL)
     return cube_call_fail (call, error);
+  cube_admission_finish (call, NULL, TRUE);
   call->response->is_created = TRUE;
   return cube_call_answer_value (call, cube_status_success (call, NULL));
 }
@@ -207,6 +208,8 @@ cube_local_evict (CubeCall *call)
     return cube_call_fail_bad_request (call, "name in URL does not match name in Eviction object");
   if (!cube_call_read_old (call))
     return CUBE_CALL_DONE;
+  if (!cube_admission_pass (call, cube_value_root (call->request->body), &error))
+    return cube_call_fail (call, error);
   pod = cube_object_value (call->old);
   if (needs_no_budget (call->old, cube_value_root (pod)) || budgets_resource == NULL)
     return delete_pod (call);

@@ -148,7 +148,6 @@ step_bound (CubeCall *call)
 CubeCallState
 cube_local_bind (CubeCall *call)
 {
-  g_autoptr (CubeBuilder) builder = NULL;
   GError *error = NULL;
   CubeView binding;
 
@@ -166,9 +165,7 @@ cube_local_bind (CubeCall *call)
   error = check_binding (call, binding);
   if (error != NULL)
     return cube_call_fail (call, error);
-  builder = cube_builder_new_from (binding);
-  if (!cube_admission_begin (call, CUBE_VERB_CREATE, cube_builder_root (builder), cube_view_none (), &error)
-      || !cube_admission_validate (call, binding, &error))
+  if (!cube_admission_pass (call, binding, &error))
     return cube_call_fail (call, error);
   return bind_once (call);
 }

@@ -126,6 +126,8 @@ gboolean cube_local_is_deletable (const CubeResource *resource, CubeObject *obje
 /* ---- local-admission.c ---- */
 gboolean cube_admission_begin (CubeCall *call, CubeVerb verb, CubeMut *object, CubeView old, GError **error); /* mutating phase */
 gboolean cube_admission_validate (CubeCall *call, CubeView object, GError **error);
+/* Both for what a client POSTs to a subresource: a Binding, an Eviction, a TokenRequest. */
+gboolean cube_admission_pass (CubeCall *call, CubeView body, GError **error);
 void cube_admission_finish (CubeCall *call, const CubeObject *object, gboolean is_committed); /* idempotent */
 
 /* ---- subresources ---- */

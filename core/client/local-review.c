@@ -113,11 +113,7 @@ token_review (Review *review)
     {
       cube_mut_set_bool (status, "authenticated", FALSE);
       if (error != NULL)
-        {
-          g_autofree char *text = g_strdup_printf ("[%s]", error->message);
-
-          cube_mut_set_string (status, "error", text);
-        }
+        cube_mut_set_string (status, "error", error->message);
       return answer (review);
     }
   cube_mut_set_bool (status, "authenticated", TRUE);

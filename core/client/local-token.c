@@ -160,6 +160,7 @@ issue (CubeCall *call, Binding *binding, CubeView body)
   binding->request.audiences = audiences->len > 1 ? (const char *const *) audiences->pdata : NULL;
   if (!((const CubeTokenIssuerOps *) impl->ops)->issue (impl->state, &binding->request, &token, &expires, &error))
     return cube_call_fail (call, error);
+  cube_admission_finish (call, NULL, TRUE);
   call->response->is_created = TRUE;
   return cube_call_answer_value (call, make_answer (call, body, binding->request.expiration_seconds, token, expires));
 }
@@ -183,6 +184,8 @@ cube_local_token (CubeCall *call)
     return CUBE_CALL_DONE;
   binding.request.expiration_seconds = cube_view_get_int (body, DEFAULT_SECONDS, "spec", "expirationSeconds");
   error = check_expiration (call, binding.request.expiration_seconds);
+  if (error == NULL)
+    cube_admission_pass (call, body, &error);
   reference = cube_view_get (body, "spec", "boundObjectRef");
   if (error == NULL && cube_view_type (reference) == CUBE_VALUE_OBJECT)
     error = bind_reference (call, reference, &binding);

@@ -39,22 +39,39 @@ cube_user_in_group (const CubeUser *user, const char *group)
   return user != NULL && g_strv_contains ((const char *const *) user->groups, group);
 }
 
+/* Each complaint once; more than one in brackets, as Kubernetes joins errors. */
+static void
+set_complaints (GPtrArray *complaints, GError **error)
+{
+  g_autofree char *joined = NULL;
+
+  g_ptr_array_add (complaints, NULL);
+  joined = g_strjoinv (", ", (char **) complaints->pdata);
+  if (complaints->len > 2)
+    g_set_error (error, CUBE_ERROR, CUBE_ERROR_UNAUTHORIZED, "[%s]", joined);
+  else
+    g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_UNAUTHORIZED, complaints->len > 1 ? joined : "Unauthorized");
+}
+
+/* Whom one authenticator takes for wrong, another may know: all are asked until one says who it is. */
 CubeUser *
 cube_authenticate (CubeRegistry *registry, const CubeCredentials *credentials, GError **error)
 {
   g_autoptr (CubeChain) chain = cube_chain_get (registry, CUBE_CHAIN_AUTHENTICATORS);
+  g_autoptr (GPtrArray) complaints = g_ptr_array_new_with_free_func (g_free);
 
   for (guint i = 0; i < chain->n; i++)
     {
       const CubeAuthenticatorOps *ops = chain->impls[i]->ops;
       CubeUser *user = NULL;
+      g_autoptr (GError) why = NULL;
 
-      if (!ops->authenticate (chain->impls[i]->state, credentials, &user, error))
-        return NULL;
-      if (user != NULL)
+      if (ops->authenticate (chain->impls[i]->state, credentials, &user, &why) && user != NULL)
         return user;
+      if (why != NULL && !g_ptr_array_find_with_equal_func (complaints, why->message, g_str_equal, NULL))
+        g_ptr_array_add (complaints, g_strdup (why->message));
     }
-  g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_UNAUTHORIZED, "Unauthorized");
+  set_complaints (complaints, error);
   return NULL;
 }
 

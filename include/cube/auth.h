@@ -29,7 +29,7 @@ typedef struct {
   guint32 ops_size;
   int order; /* lower first */
   /* API worker threads, concurrently; must not block on a disk or network. TRUE with @ret_user set: it is them. TRUE with NULL: not my kind of
-   * credential. FALSE with CUBE_ERROR_UNAUTHORIZED: my kind, and wrong. */
+   * credential. FALSE with CUBE_ERROR_UNAUTHORIZED: my kind, and wrong; the others are asked all the same, and 401 is said when nobody knows them. */
   gboolean (*authenticate) (gpointer state, const CubeCredentials *credentials, CubeUser **ret_user, GError **error);
 } CubeAuthenticatorOps;
 
