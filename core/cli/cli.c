@@ -6,31 +6,20 @@
 #include <unistd.h>
 #include <config.h>
 
-typedef struct {
-  const char *name, *summary;
-  int (*run) (int argc, char **argv, const CubeCommandContext *context);
-} Command;
-
-static const Command commands[] = {
-  { "up", "start a cluster on this machine and wait until it is ready", cube_command_up },
-  { "down", "end everything `up` started", cube_command_down },
-  { "uninstall", "end the cluster and remove everything it left on this machine", cube_command_uninstall },
-  { "status", "say what runs, where, and how it is", cube_command_status },
-  { "server", "start the control plane only (API, controllers, scheduler)", cube_command_up },
-  { "agent", "start a worker node of a server elsewhere", cube_command_agent },
-  { "plugins", "list the plugins: from where, which interfaces, health, time spent", cube_command_plugins },
-  { "kubeconfig", "print the path of the kubeconfig file, or the file", cube_command_kubeconfig },
-  { "version", "print the version", cube_command_version },
+static int (*const runners[CUBE_N_COMMANDS]) (int argc, char **argv, const CubeCommandContext *context) = {
+  [CUBE_COMMAND_UP] = cube_command_up,
+  [CUBE_COMMAND_SERVER] = cube_command_up,
+  [CUBE_COMMAND_AGENT] = cube_command_agent,
+  [CUBE_COMMAND_DOWN] = cube_command_down,
+  [CUBE_COMMAND_UNINSTALL] = cube_command_uninstall,
+  [CUBE_COMMAND_STATUS] = cube_command_status,
+  [CUBE_COMMAND_PLUGINS] = cube_command_plugins,
+  [CUBE_COMMAND_KUBECONFIG] = cube_command_kubeconfig,
+  [CUBE_COMMAND_DOCTOR] = cube_command_version,
+  [CUBE_COMMAND_VERSION] = cube_command_version,
 };
 
-static void
-print_help (FILE *out)
-{
-  fprintf (out, "Usage: cube COMMAND [OPTION…]\n\nKubernetes as a small program of plugins.\n\nCommands:\n");
-  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
-    fprintf (out, "  %-11s %s\n", commands[i].name, commands[i].summary);
-  fprintf (out, "\n`cube COMMAND --help` says more. A first step: cube up && export KUBECONFIG=$(cube kubeconfig) && kubectl get nodes\n");
-}
+/* ---- printing ---- */
 
 gboolean
 cube_cli_is_terminal (void)
@@ -48,43 +37,197 @@ cube_cli_print_safe (const char *text)
       putchar (*at);
 }
 
-gboolean
-cube_cli_parse (int *argc, char ***argv, const char *command, const char *summary, const char *description, const GOptionEntry *entries,
-                CubeOptions *options, int *ret_status)
+void
+cube_cli_print_value (CubeView view, const char *output)
 {
-  const GOptionEntry common[] = { { "data-dir", 'd', 0, G_OPTION_ARG_FILENAME, &options->data_dir,
-                                    "Where the cluster lives (default /var/lib/cube as root, else ~/.local/share/cube)", "DIR" },
-                                  { "config", 'c', 0, G_OPTION_ARG_FILENAME, &options->config_path, "Configuration file (YAML)", "FILE" },
-                                  { NULL } };
-  g_autoptr (GError) error = NULL;
-  g_autofree char *usage = g_strdup_printf ("- %s", summary);
-  g_autoptr (GOptionContext) context = g_option_context_new (usage);
-  g_autofree char *prgname = g_strdup_printf ("cube %s", command);
-  g_set_prgname (prgname);
-  g_option_context_add_main_entries (context, common, NULL);
-  if (entries != NULL)
-    g_option_context_add_main_entries (context, entries, NULL);
-  if (description != NULL)
-    g_option_context_set_description (context, description);
-  if (g_option_context_parse (context, argc, argv, &error) && *argc > 1)
-    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "unexpected argument \"%s\"", (*argv)[1]);
-  if (error != NULL)
+  g_autofree char *text = NULL;
+  if (g_str_equal (output, "yaml"))
+    text = cube_view_to_yaml (view, NULL);
+  else
     {
-      g_printerr ("cube %s: %s (see cube %s --help)\n", command, error->message, command);
-      *ret_status = 2;
-      return FALSE;
+      GString *out = g_string_new (NULL);
+      cube_view_append_json_pretty (view, out, 2);
+      g_string_append_c (out, '\n');
+      text = g_string_free (out, FALSE);
     }
-  if (cube_options_complete (options, &error))
-    return TRUE;
-  g_printerr ("cube %s: %s\n", command, error->message);
+  fputs (text, stdout);
+}
+
+static void
+print_help (const CubeCommand *command, FILE *file)
+{
+  GString *out = g_string_new (NULL);
+  if (command != NULL)
+    cube_help_command (out, command);
+  else
+    cube_help_overview (out);
+  fputs (out->str, file);
+  g_string_free (out, TRUE);
+}
+
+/* ---- parsing ---- */
+
+void
+cube_arguments_clear (CubeArguments *arguments)
+{
+  cube_options_clear (&arguments->options);
+  g_clear_pointer (&arguments->output, g_free);
+}
+
+/* GOption's own, made of the table. (transfer full): g_free */
+static GOptionEntry *
+make_entries (const CubeCommand *command, CubeArguments *arguments)
+{
+  GArray *entries = g_array_new (TRUE, TRUE, sizeof (GOptionEntry));
+  const CubeCommandOption *option;
+  guint position = 0;
+  while ((option = cube_command_next_option (command, &position)) != NULL)
+    {
+      GOptionEntry entry = { option->name, option->letter, 0, option->type, (char *) arguments + option->offset, option->description,
+                             option->arg_name };
+      g_array_append_val (entries, entry);
+    }
+  return (GOptionEntry *) g_array_free (entries, FALSE);
+}
+
+/* The long option of @command that the first unknown one in @argv was probably meant to be. */
+static const char *
+nearest_option (const CubeCommand *command, char **argv)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+  const CubeCommandOption *option;
+  guint position = 0;
+  while ((option = cube_command_next_option (command, &position)) != NULL)
+    g_ptr_array_add (names, (gpointer) option->name);
+  g_ptr_array_add (names, NULL);
+  for (guint i = 1; argv[i] != NULL && !g_str_equal (argv[i], "--"); i++)
+    {
+      if (!g_str_has_prefix (argv[i], "--"))
+        continue;
+      g_auto (GStrv) parts = g_strsplit (argv[i] + 2, "=", 2);
+      if (!g_strv_contains ((const char *const *) names->pdata, parts[0]))
+        return cube_help_nearest (parts[0], (const char *const *) names->pdata);
+    }
+  return NULL;
+}
+
+static gboolean
+refuse (const CubeCommand *command, const char *message, const char *nearest, int *ret_status)
+{
+  g_printerr ("cube %s: %s%s%s%s (see cube %s --help)\n", command->name, message, nearest != NULL ? "; did you mean --" : "",
+              nearest != NULL ? nearest : "", nearest != NULL ? "?" : "", command->name);
   *ret_status = 2;
   return FALSE;
 }
 
+/* Values that the table lists completely are checked here, once. */
+static gboolean
+check_output (const CubeCommand *command, const CubeArguments *arguments, int *ret_status)
+{
+  if (arguments->output == NULL || g_str_equal (arguments->output, "json") || g_str_equal (arguments->output, "yaml"))
+    return TRUE;
+  g_autofree char *message = g_strdup_printf ("output \"%s\" is unknown (known: json, yaml)", arguments->output);
+  return refuse (command, message, NULL, ret_status);
+}
+
+gboolean
+cube_cli_parse (int argc, char **argv, const CubeCommandContext *context, CubeArguments *arguments, int *ret_status)
+{
+  const CubeCommand *command = context->command;
+  *arguments = (CubeArguments){ .timeout_s = -1 };
+  cube_options_init (&arguments->options);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GOptionContext) parser = g_option_context_new (NULL);
+  g_autofree GOptionEntry *entries = make_entries (command, arguments);
+  g_autofree char **args = g_new0 (char *, (gsize) argc + 1); /* the parser takes out what it knows */
+  memcpy (args, argv, (gsize) argc * sizeof *args);
+  g_option_context_set_help_enabled (parser, FALSE);
+  g_option_context_add_main_entries (parser, entries, NULL);
+  gboolean ok = g_option_context_parse (parser, &argc, &args, &error);
+  if (ok && arguments->is_help)
+    {
+      print_help (command, stdout);
+      *ret_status = 0;
+      return FALSE;
+    }
+  if (ok && argc > 1)
+    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "unexpected argument \"%s\"", args[1]);
+  if (error != NULL)
+    return refuse (command, error->message,
+                   g_error_matches (error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION) ? nearest_option (command, argv) : NULL, ret_status);
+  return check_output (command, arguments, ret_status);
+}
+
+gboolean
+cube_cli_complete (const CubeCommandContext *context, CubeArguments *arguments, int *ret_status)
+{
+  g_autoptr (GError) error = NULL;
+  return cube_options_complete (&arguments->options, &error) || refuse (context->command, error->message, NULL, ret_status);
+}
+
+gboolean
+cube_cli_parse_complete (int argc, char **argv, const CubeCommandContext *context, CubeArguments *arguments, int *ret_status)
+{
+  return cube_cli_parse (argc, argv, context, arguments, ret_status) && cube_cli_complete (context, arguments, ret_status);
+}
+
+/* ---- cube version ---- */
+
 int
 cube_command_version (int argc, char **argv, const CubeCommandContext *context)
 {
-  printf ("cube %s (Kubernetes API v1.36, plugin ABI %d.%d)\n", CUBE_VERSION, CUBE_ABI_MAJOR, CUBE_ABI_MINOR);
+  g_auto (CubeArguments) arguments;
+  int status;
+  if (!cube_cli_parse (argc, argv, context, &arguments, &status))
+    return status;
+  g_autofree char *abi = g_strdup_printf ("%d.%d", CUBE_ABI_MAJOR, CUBE_ABI_MINOR);
+  if (arguments.output == NULL)
+    {
+      printf ("cube %s (Kubernetes API %s, plugin ABI %s)\n", CUBE_VERSION, CUBE_KUBERNETES_VERSION, abi);
+      return 0;
+    }
+  g_autoptr (CubeBuilder) builder = cube_builder_new ();
+  CubeMut *root = cube_builder_root (builder);
+  cube_mut_set_string (root, "cube", CUBE_VERSION);
+  cube_mut_set_string (root, "kubernetes", CUBE_KUBERNETES_VERSION);
+  cube_mut_set_string (root, "pluginABI", abi);
+  g_autoptr (CubeValue) value = cube_builder_end (builder);
+  cube_cli_print_value (cube_value_root (value), arguments.output);
+  return 0;
+}
+
+/* ---- main ---- */
+
+static int
+unknown_command (const char *name)
+{
+  const char *names[CUBE_N_COMMANDS + 1] = { NULL };
+  for (guint i = 0; i < CUBE_N_COMMANDS; i++)
+    names[i] = cube_commands[i].name;
+  const char *nearest = cube_help_nearest (name, names);
+  g_printerr ("cube: unknown command \"%s\"", name);
+  if (nearest != NULL)
+    g_printerr ("; did you mean cube %s?", nearest);
+  g_printerr (" (see cube --help)\n");
+  return 2;
+}
+
+static const CubeCommand *
+find_command (const char *name)
+{
+  for (guint i = 0; i < CUBE_N_COMMANDS; i++)
+    if (g_str_equal (cube_commands[i].name, name))
+      return &cube_commands[i];
+  return NULL;
+}
+
+static int
+help (const char *name)
+{
+  const CubeCommand *command = name != NULL ? find_command (name) : NULL;
+  if (name != NULL && command == NULL)
+    return unknown_command (name);
+  print_help (command, stdout);
   return 0;
 }
 
@@ -92,19 +235,16 @@ int
 cube_main (int argc, char **argv, const CubePluginDescriptor *const *builtin)
 {
   setlocale (LC_ALL, "");
-  if (argc < 2 || g_str_equal (argv[1], "help") || g_str_equal (argv[1], "--help") || g_str_equal (argv[1], "-h"))
+  if (argc < 2)
     {
-      print_help (argc < 2 ? stderr : stdout);
-      return argc < 2 ? 2 : 0;
+      print_help (NULL, stderr);
+      return 2;
     }
-  const char *name = g_str_equal (argv[1], "--version") ? "version" : argv[1];
-  for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
-    {
-      CubeCommandContext context = { builtin, commands[i].name };
-      if (g_str_equal (commands[i].name, name))
-        return commands[i].run (argc - 1, argv + 1, &context);
-    }
-  fprintf (stderr, "cube: unknown command \"%s\"\n\n", argv[1]);
-  print_help (stderr);
-  return 2;
+  if (g_str_equal (argv[1], "help") || g_str_equal (argv[1], "--help") || g_str_equal (argv[1], "-h"))
+    return help (argv[2]);
+  const CubeCommand *command = find_command (g_str_equal (argv[1], "--version") ? "version" : argv[1]);
+  if (command == NULL)
+    return unknown_command (argv[1]);
+  CubeCommandContext context = { builtin, command };
+  return runners[command - cube_commands](argc - 1, argv + 1, &context);
 }

@@ -10,32 +10,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-
-static gboolean
-check_output (const char *command, const char *output)
-{
-  if (output == NULL || g_str_equal (output, "json") || g_str_equal (output, "yaml"))
-    return TRUE;
-  g_printerr ("cube %s: output \"%s\" is unknown (known: json, yaml)\n", command, output);
-  return FALSE;
-}
-
-static void
-print_value (CubeView view, const char *output)
-{
-  g_autofree char *text = NULL;
-  if (g_str_equal (output, "yaml"))
-    text = cube_view_to_yaml (view, NULL);
-  else
-    {
-      GString *out = g_string_new (NULL);
-      cube_view_append_json_pretty (view, out, 2);
-      g_string_append_c (out, '\n');
-      text = g_string_free (out, FALSE);
-    }
-  fputs (text, stdout);
-}
-
 static CubeValue *
 ask (const CubeOptions *options, const char *command, const char *op)
 {
@@ -72,23 +46,15 @@ print_status (CubeView status)
 int
 cube_command_status (int argc, char **argv, const CubeCommandContext *context)
 {
-  CubeOptions options;
+  g_auto (CubeArguments) arguments;
   int status;
-  g_autofree char *output = NULL;
-  cube_options_init (&options);
-  const GOptionEntry entries[] = { { "output", 'o', 0, G_OPTION_ARG_STRING, &output, "json or yaml", "FORMAT" }, { NULL } };
-  if (!cube_cli_parse (&argc, &argv, "status", "say what runs, where, and how it is", "Returns 0 when the cluster is ready, 1 otherwise.",
-                       entries, &options, &status))
-    {
-      cube_options_clear (&options);
-      return status;
-    }
-  g_autoptr (CubeValue) answer = check_output ("status", output) ? ask (&options, "status", "status") : NULL;
-  cube_options_clear (&options);
+  if (!cube_cli_parse_complete (argc, argv, context, &arguments, &status))
+    return status;
+  g_autoptr (CubeValue) answer = ask (&arguments.options, "status", "status");
   if (answer == NULL)
     return 1;
-  if (output != NULL)
-    print_value (cube_value_root (answer), output);
+  if (arguments.output != NULL)
+    cube_cli_print_value (cube_value_root (answer), arguments.output);
   else
     print_status (cube_value_root (answer));
   return cube_view_get_bool (cube_value_root (answer), FALSE, "ready") ? 0 : 1;
@@ -117,23 +83,16 @@ print_plugin (CubeView plugin)
 int
 cube_command_plugins (int argc, char **argv, const CubeCommandContext *context)
 {
-  CubeOptions options;
+  g_auto (CubeArguments) arguments;
   int status;
-  g_autofree char *output = NULL;
-  cube_options_init (&options);
-  const GOptionEntry entries[] = { { "output", 'o', 0, G_OPTION_ARG_STRING, &output, "json or yaml", "FORMAT" }, { NULL } };
-  if (!cube_cli_parse (&argc, &argv, "plugins", "list the plugins of the running cluster", NULL, entries, &options, &status))
-    {
-      cube_options_clear (&options);
-      return status;
-    }
-  g_autoptr (CubeValue) answer = check_output ("plugins", output) ? ask (&options, "plugins", "plugins") : NULL;
-  cube_options_clear (&options);
+  if (!cube_cli_parse_complete (argc, argv, context, &arguments, &status))
+    return status;
+  g_autoptr (CubeValue) answer = ask (&arguments.options, "plugins", "plugins");
   if (answer == NULL)
     return 1;
-  if (output != NULL)
+  if (arguments.output != NULL)
     {
-      print_value (cube_value_root (answer), output);
+      cube_cli_print_value (cube_value_root (answer), arguments.output);
       return 0;
     }
   CubeIter it;
@@ -147,27 +106,19 @@ cube_command_plugins (int argc, char **argv, const CubeCommandContext *context)
 int
 cube_command_kubeconfig (int argc, char **argv, const CubeCommandContext *context)
 {
-  CubeOptions options;
+  g_auto (CubeArguments) arguments;
   int status;
-  gboolean is_raw = FALSE;
-  cube_options_init (&options);
-  const GOptionEntry entries[] = { { "raw", 0, 0, G_OPTION_ARG_NONE, &is_raw, "Print the file itself (it holds a private key)", NULL },
-                                   { NULL } };
-  if (!cube_cli_parse (&argc, &argv, "kubeconfig", "print the path of the administrator's kubeconfig", NULL, entries, &options, &status))
-    {
-      cube_options_clear (&options);
-      return status;
-    }
-  g_autofree char *path = g_build_filename (options.data_dir, "admin.kubeconfig", NULL);
+  if (!cube_cli_parse_complete (argc, argv, context, &arguments, &status))
+    return status;
+  g_autofree char *path = g_build_filename (arguments.options.data_dir, "admin.kubeconfig", NULL);
   g_autofree char *text = NULL;
   g_autoptr (GError) error = NULL;
-  cube_options_clear (&options);
   if (!g_file_get_contents (path, &text, NULL, &error))
     {
       g_printerr ("cube kubeconfig: %s\n", error->message);
       return 1;
     }
-  printf ("%s%s", is_raw ? text : path, is_raw ? "" : "\n");
+  printf ("%s%s", arguments.is_raw ? text : path, arguments.is_raw ? "" : "\n");
   return 0;
 }
 
@@ -210,34 +161,24 @@ tear_down_dead (CubeOptions *options, const CubeCommandContext *context)
 int
 cube_command_down (int argc, char **argv, const CubeCommandContext *context)
 {
-  CubeOptions options;
+  g_auto (CubeArguments) arguments;
+  CubeOptions *options = &arguments.options;
   int status;
-  gint timeout_s = 90;
-  cube_options_init (&options);
-  const GOptionEntry entries[] = { { "timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s, "How long to wait (default 90)", "SECONDS" },
-                                   { NULL } };
-  if (!cube_cli_parse (&argc, &argv, "down", "end everything `up` started: pods, network, containerd, the daemon",
-                       "The data stays: `cube up` brings the same cluster back.", entries, &options, &status))
-    {
-      cube_options_clear (&options);
-      return status;
-    }
-  g_autoptr (CubeValue) answer = cube_control_call (options.data_dir, "down", NULL);
+  if (!cube_cli_parse_complete (argc, argv, context, &arguments, &status))
+    return status;
+  gint timeout_s = arguments.timeout_s >= 0 ? arguments.timeout_s : 90;
+  g_autoptr (CubeValue) answer = cube_control_call (options->data_dir, "down", NULL);
   gint64 deadline = g_get_monotonic_time () + (gint64) timeout_s * G_USEC_PER_SEC;
-  while (!is_unlocked (options.data_dir) && g_get_monotonic_time () < deadline)
+  while (!is_unlocked (options->data_dir) && g_get_monotonic_time () < deadline)
     g_usleep (20 * 1000);
   /* Nobody answered, so nobody cleaned up: a killed daemon, perhaps one that was still dying a moment ago. */
-  if (answer == NULL && is_unlocked (options.data_dir) && g_file_test (options.data_dir, G_FILE_TEST_IS_DIR))
+  if (answer == NULL && is_unlocked (options->data_dir) && g_file_test (options->data_dir, G_FILE_TEST_IS_DIR))
+    return tear_down_dead (options, context);
+  if (!is_unlocked (options->data_dir))
     {
-      status = tear_down_dead (&options, context);
-      cube_options_clear (&options);
-      return status;
+      g_printerr ("cube down: still not down after %d s; see %s/cube.log\n", timeout_s, options->data_dir);
+      return 1;
     }
-  status = is_unlocked (options.data_dir) ? 0 : 1;
-  if (status == 0)
-    printf ("The cluster in %s is down.\n", options.data_dir);
-  else
-    g_printerr ("cube down: still not down after %d s; see %s/cube.log\n", timeout_s, options.data_dir);
-  cube_options_clear (&options);
-  return status;
+  printf ("The cluster in %s is down.\n", options->data_dir);
+  return 0;
 }

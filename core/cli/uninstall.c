@@ -346,31 +346,20 @@ remove_all (Removal *removal, gboolean has_network)
 int
 cube_command_uninstall (int argc, char **argv, const CubeCommandContext *context)
 {
-  CubeOptions options;
+  g_auto (CubeArguments) arguments;
   int status;
-  gboolean is_yes = FALSE;
-  cube_options_init (&options);
-  const GOptionEntry entries[] = { { "yes", 'y', 0, G_OPTION_ARG_NONE, &is_yes, "Do not ask", NULL }, { NULL } };
-  if (!cube_cli_parse (
-          &argc, &argv, "uninstall", "end the cluster and remove everything it left on this machine",
-          "Removes the data directory with everything in it, the cluster's link, packet rules and mounts. There is no way back.", entries,
-          &options, &status))
-    {
-      cube_options_clear (&options);
-      return status;
-    }
-  g_autofree char *data_dir = g_strdup (options.data_dir);
+  if (!cube_cli_parse_complete (argc, argv, context, &arguments, &status))
+    return status;
+  const char *data_dir = arguments.options.data_dir;
   guint32 hash = cube_hash_fnv32a (data_dir, strlen (data_dir), 0);
   g_autofree char *real_dir = realpath (data_dir, NULL);
   g_autofree char *network = g_strdup_printf ("cube%08x", hash), *run_dir = g_strdup_printf ("/run/cube-%08x", hash);
   g_autoptr (GPtrArray) problems = g_ptr_array_new_with_free_func (g_free);
   Removal removal = { data_dir, real_dir, network, run_dir, problems };
-  status = !check_folder (&removal) ? 1 : !is_yes && !confirm (data_dir) ? 2 : 0;
-  if (status == 0)
-    {
-      gboolean has_network = had_network (&options);
-      status = run_down (data_dir) ? remove_all (&removal, has_network) : 1;
-    }
-  cube_options_clear (&options);
-  return status;
+  if (!check_folder (&removal))
+    return 1;
+  if (!arguments.is_yes && !confirm (data_dir))
+    return 2;
+  gboolean has_network = had_network (&arguments.options);
+  return run_down (data_dir) ? remove_all (&removal, has_network) : 1;
 }

@@ -12,11 +12,6 @@
 
 #define POLL_US (20 * 1000)
 
-static const char up_description[] =
-    "Starts a cluster on this machine: control plane, node and network in one process. Progress goes to standard output; the log to DIR/cube.log.\n"
-    "Returns 0 once every node is Ready. Running it again on a running cluster changes nothing.\n\n"
-    "Examples:\n  cube up\n  cube up --runtime sim --sim-nodes 10 --data-dir /tmp/c --listen 127.0.0.1:0\n  cube up --roles api     an API server alone\n";
-
 /* Starts `cube <same arguments> --foreground` detached, its output into the log. Returns its pid, or -1. */
 static pid_t
 spawn_daemon (int argc, char **argv, const CubeOptions *options, GError **error)
@@ -162,8 +157,11 @@ wait_ready (pid_t pid, const CubeOptions *options, gint64 timeout_us)
 }
 
 int
-cube_cli_start_daemon (int argc, char **argv, const CubeOptions *options, int timeout_s)
+cube_cli_start_daemon (int argc, char **argv, const CubeArguments *arguments, const CubeCommandContext *context)
 {
+  const CubeOptions *options = &arguments->options;
+  if (options->is_foreground)
+    return cube_daemon_run (options, context->builtin);
   g_autoptr (GError) error = NULL;
   g_autoptr (CubeValue) running = cube_control_call (options->data_dir, "status", NULL);
   if (running != NULL && cube_view_get_bool (cube_value_root (running), FALSE, "agent") != options->is_agent)
@@ -174,56 +172,21 @@ cube_cli_start_daemon (int argc, char **argv, const CubeOptions *options, int ti
     }
   pid_t pid = running != NULL ? 0 : spawn_daemon (argc, argv, options, &error);
   if (pid >= 0)
-    return wait_ready (pid, options, (gint64) timeout_s * G_USEC_PER_SEC);
+    return wait_ready (pid, options, (gint64) (arguments->timeout_s >= 0 ? arguments->timeout_s : 120) * G_USEC_PER_SEC);
   g_printerr ("cube: %s\n  %s\n", error->message, remedy (error->message));
   return 1;
-}
-
-static const char *
-default_roles (const char *command)
-{
-  return g_str_equal (command, "server") ? "api,controllers,scheduler" : NULL;
 }
 
 int
 cube_command_up (int argc, char **argv, const CubeCommandContext *context)
 {
-  CubeOptions options;
-  cube_options_init (&options);
-  gint timeout_s = 120;
+  g_auto (CubeArguments) arguments;
   int status;
-  const GOptionEntry entries[] = {
-    { "listen", 'l', 0, G_OPTION_ARG_STRING, &options.listen, "Address of the API (default 0.0.0.0:6443; port 0 picks a free one)",
-      "ADDR:PORT" },
-    { "roles", 0, 0, G_OPTION_ARG_STRING, &options.roles, "What runs in this process: api,controllers,scheduler,node (default all)",
-      "LIST" },
-    { "runtime", 0, 0, G_OPTION_ARG_STRING, &options.runtime,
-      "cri: real containers by containerd (default); sim: simulated nodes, no root needed", "NAME" },
-    { "sim-nodes", 0, 0, G_OPTION_ARG_INT, &options.sim_nodes, "Simulated nodes (default 1 with --runtime sim, else 0)", "N" },
-    { "node-name", 0, 0, G_OPTION_ARG_STRING, &options.node_name, "Name of this machine's node (default its host name)", "NAME" },
-    { "plugin-dir", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.plugin_dirs,
-      "A further plugin folder (may be repeated; DIR/plugins is always one)", "PATH" },
-    { "foreground", 'f', 0, G_OPTION_ARG_NONE, &options.is_foreground, "Stay in the foreground, log to standard error", NULL },
-    { "timeout", 0, 0, G_OPTION_ARG_INT, &timeout_s, "How long to wait for readiness (default 120)", "SECONDS" },
-    { NULL }
-  };
-  g_auto (GStrv) original = g_new0 (char *, (gsize) argc + 1);
-  for (int i = 0; i < argc; i++)
-    original[i] = g_strdup (argv[i]);
-  int original_argc = argc;
-  options.roles = g_strdup (default_roles (context->name));
-  if (!cube_cli_parse (&argc, &argv, context->name, "start a cluster on this machine", up_description, entries, &options, &status))
-    {
-      cube_options_clear (&options);
-      return status;
-    }
-  if (options.is_foreground)
-    {
-      status = cube_daemon_run (&options, context->builtin);
-      cube_options_clear (&options);
-      return status;
-    }
-  status = cube_cli_start_daemon (original_argc, original, &options, timeout_s);
-  cube_options_clear (&options);
-  return status;
+  if (!cube_cli_parse (argc, argv, context, &arguments, &status))
+    return status;
+  if (arguments.options.roles == NULL && context->command == &cube_commands[CUBE_COMMAND_SERVER])
+    arguments.options.roles = g_strdup ("api,controllers,scheduler");
+  if (!cube_cli_complete (context, &arguments, &status))
+    return status;
+  return cube_cli_start_daemon (argc, argv, &arguments, context);
 }

@@ -101,49 +101,6 @@ set_facts (Daemon *daemon, GError **error)
 
 /* ---- plugins ---- */
 
-/* Beside the binary in a build folder, else where it is installed. (transfer full) */
-static char *
-main_plugin_dir (void)
-{
-  g_autofree char *exe = g_file_read_link ("/proc/self/exe", NULL);
-  g_autofree char *exe_dir = exe != NULL ? g_path_get_dirname (exe) : NULL;
-  g_autofree char *beside = exe_dir != NULL ? g_build_filename (exe_dir, "plugins", NULL) : NULL;
-  if (beside != NULL && g_file_test (beside, G_FILE_TEST_IS_DIR))
-    return g_steal_pointer (&beside);
-  return g_strdup (CUBE_PLUGIN_DIR);
-}
-
-/* Every folder plugins come from. (transfer full) */
-static GPtrArray *
-plugin_dirs (Daemon *daemon)
-{
-  GPtrArray *dirs = g_ptr_array_new_with_free_func (g_free);
-  CubeView config = daemon->options->config != NULL ? cube_value_root (daemon->options->config) : cube_view_none ();
-  CubeIter it;
-  CubeView element;
-  g_ptr_array_add (dirs, main_plugin_dir ());
-  for (cube_iter_init (&it, cube_view_member (config, "pluginFolders")); cube_iter_next (&it, NULL, &element);)
-    g_ptr_array_add (dirs, g_strdup (cube_view_string (element)));
-  for (guint i = 0; daemon->options->plugin_dirs != NULL && daemon->options->plugin_dirs[i] != NULL; i++)
-    g_ptr_array_add (dirs, g_strdup (daemon->options->plugin_dirs[i]));
-  g_autofree char *own = g_build_filename (daemon->options->data_dir, "plugins", NULL);
-  g_mkdir_with_parents (own, 0700);
-  g_ptr_array_add (dirs, g_steal_pointer (&own));
-  return dirs;
-}
-
-static void
-load_plugins (Daemon *daemon, const CubePluginDescriptor *const *builtin)
-{
-  CubeView config = daemon->options->config != NULL ? cube_value_root (daemon->options->config) : cube_view_none ();
-  daemon->plugins = cube_plugins_new (daemon->process, daemon->registry, cube_view_member (config, "plugins"));
-  cube_plugins_set_disabled (daemon->plugins, cube_view_member (config, "disabledPlugins"));
-  cube_plugins_add_builtin (daemon->plugins, builtin);
-  g_autoptr (GPtrArray) dirs = plugin_dirs (daemon);
-  for (guint i = 0; i < dirs->len; i++)
-    cube_plugins_load_dir (daemon->plugins, dirs->pdata[i]);
-}
-
 static gboolean
 start_plugins (Daemon *daemon, GError **error)
 {
@@ -156,7 +113,7 @@ start_plugins (Daemon *daemon, GError **error)
   g_ptr_array_add (required, NULL);
   if (!cube_plugins_start (daemon->plugins, (const char *const *) required->pdata, error))
     return FALSE;
-  g_autoptr (GPtrArray) dirs = plugin_dirs (daemon);
+  g_autoptr (GPtrArray) dirs = cube_options_plugin_dirs (daemon->options);
   for (guint i = 0; i < dirs->len; i++)
     if (g_file_test (dirs->pdata[i], G_FILE_TEST_IS_DIR))
       cube_plugins_watch_dir (daemon->plugins, dirs->pdata[i]);
@@ -170,9 +127,8 @@ open_store (Daemon *daemon, GError **error)
 {
   CubeView config =
       daemon->options->config != NULL ? cube_view_member (cube_value_root (daemon->options->config), "storage") : cube_view_none ();
-  const char *id = cube_view_string_or (cube_view_member (config, "plugin"), "sqlite");
-  g_autofree char *own = g_build_filename (daemon->options->data_dir, "store", NULL);
-  const char *location = cube_view_string_or (cube_view_member (config, "location"), own);
+  const char *id = cube_options_storage_plugin (daemon->options);
+  g_autofree char *location = cube_options_storage_location (daemon->options);
   daemon->storage = cube_registry_lookup (daemon->registry, CUBE_STORAGE, id);
   if (daemon->storage == NULL)
     {
@@ -336,7 +292,7 @@ describe_status (Daemon *daemon)
   cube_mut_set_bool (root, "agent", daemon->options->is_agent);
   CubeMut *versions = cube_mut_set_object (root, "versions");
   cube_mut_set_string (versions, "cube", CUBE_VERSION);
-  cube_mut_set_string (versions, "kubernetes", "v1.36");
+  cube_mut_set_string (versions, "kubernetes", CUBE_KUBERNETES_VERSION);
   g_autofree char *runtime_version = cube_context_fact (daemon->context, "runtime-version");
   cube_mut_set_string (versions, "runtime", runtime_version);
   if (daemon->ready_us != 0)
@@ -430,7 +386,9 @@ bring_up (Daemon *daemon, const CubePluginDescriptor *const *builtin, GError **e
     return FALSE;
   if (!daemon->options->is_teardown && !cube_state_write (daemon->options, error))
     return FALSE;
-  load_plugins (daemon, builtin);
+  g_autofree char *own = g_build_filename (daemon->options->data_dir, "plugins", NULL);
+  g_mkdir_with_parents (own, 0700);
+  daemon->plugins = cube_options_load_plugins (daemon->options, daemon->process, daemon->registry, builtin);
   if (daemon->options->is_agent)
     return bring_up_agent (daemon, error);
   daemon->step = "store";

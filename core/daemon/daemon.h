@@ -4,6 +4,8 @@
 #include <context/context.h>
 #include <plugin/registry.h>
 
+#define CUBE_KUBERNETES_VERSION "v1.36" /* whose API is spoken */
+
 /* What the command line and the configuration file say; everything owned. */
 typedef struct {
   char *data_dir;          /* absolute */
@@ -27,6 +29,14 @@ void cube_options_clear (CubeOptions *options);
 gboolean cube_options_complete (CubeOptions *options, GError **error);
 /* Splits ADDR:PORT ("[::1]:6443", ":0", "127.0.0.1:6443"). */
 gboolean cube_options_split_listen (const char *listen, char **ret_address, guint16 *ret_port, GError **error);
+
+/* Every folder plugins come from, the data directory's own last; they need not exist. (transfer full) (element-type filename) */
+GPtrArray *cube_options_plugin_dirs (const CubeOptions *options);
+/* Loads every plugin of these folders and the built-in ones, as the configuration says. */
+CubePlugins *cube_options_load_plugins (const CubeOptions *options, CubeProcess *process, CubeRegistry *registry,
+                                        const CubePluginDescriptor *const *builtin);
+const char *cube_options_storage_plugin (const CubeOptions *options);
+char *cube_options_storage_location (const CubeOptions *options); /* (transfer full) */
 
 /* <data-dir>/cube.state (JSON, 0600): what the last `up` ran with. Reading replaces what @options says, except its data_dir and a config it has.
  * G_FILE_ERROR_NOENT when there is none. */

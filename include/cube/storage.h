@@ -37,5 +37,8 @@ typedef struct {
   gboolean (*commit) (gpointer state, const CubeStorageChange *changes, guint n_changes, GError **error);
   gboolean (*compact) (gpointer state, guint64 revision, GError **error); /* forget history up to @revision */
   gboolean (*backup) (gpointer state, const char *path, GError **error);  /* (nullable) a consistent copy */
+  /* (nullable) Reads what is kept under @location, which nobody has open, and changes nothing: FALSE with what open would say, or what is damaged.
+   * Nothing there yet is fine. Called instead of open, by `cube doctor`. */
+  gboolean (*check) (gpointer state, const char *location, GError **error);
 } CubeStorageOps;
 CUBE_END_DECLS
