@@ -15,7 +15,7 @@ static int (*const runners[CUBE_N_COMMANDS]) (int argc, char **argv, const CubeC
   [CUBE_COMMAND_STATUS] = cube_command_status,
   [CUBE_COMMAND_PLUGINS] = cube_command_plugins,
   [CUBE_COMMAND_KUBECONFIG] = cube_command_kubeconfig,
-  [CUBE_COMMAND_DOCTOR] = cube_command_version,
+  [CUBE_COMMAND_DOCTOR] = cube_command_doctor,
   [CUBE_COMMAND_VERSION] = cube_command_version,
 };
 
@@ -83,8 +83,8 @@ make_entries (const CubeCommand *command, CubeArguments *arguments)
   guint position = 0;
   while ((option = cube_command_next_option (command, &position)) != NULL)
     {
-      GOptionEntry entry = { option->name, option->letter, 0, option->type, (char *) arguments + option->offset, option->description,
-                             option->arg_name };
+      GOptionEntry entry = { option->name,        option->letter,  0, option->type, (char *) arguments + option->offset,
+                             option->description, option->arg_name };
       g_array_append_val (entries, entry);
     }
   return (GOptionEntry *) g_array_free (entries, FALSE);
@@ -154,7 +154,8 @@ cube_cli_parse (int argc, char **argv, const CubeCommandContext *context, CubeAr
     g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "unexpected argument \"%s\"", args[1]);
   if (error != NULL)
     return refuse (command, error->message,
-                   g_error_matches (error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION) ? nearest_option (command, argv) : NULL, ret_status);
+                   g_error_matches (error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION) ? nearest_option (command, argv) : NULL,
+                   ret_status);
   return check_output (command, arguments, ret_status);
 }
 

@@ -2,6 +2,9 @@
 /* The one table of commands and options. */
 #include "cli.h"
 
+/* A table is read by its columns. */
+/* clang-format off */
+
 #define STRING(name, letter, member, arg, complete, text) \
   { name, letter, G_OPTION_ARG_STRING, G_STRUCT_OFFSET (CubeArguments, member), arg, complete, text }
 #define PATH(name, letter, member, arg, complete, text) \
@@ -130,6 +133,8 @@ const CubeCommand cube_commands[CUBE_N_COMMANDS] = {
     "version", HELP, "print the version", "Prints the version of Cube, of the Kubernetes API it speaks, and of its plugin ABI.",
     OPTIONS (output_options), "cube version -o json\tfor scripts", "0\tprinted\n2\twrong usage" },
 };
+
+/* clang-format on */
 
 const CubeCommandOption *
 cube_command_next_option (const CubeCommand *command, guint *position)

@@ -28,12 +28,13 @@ doctor_check_rights (Doctor *doctor, Finding *finding)
   static const struct {
     guint bit;
     const char *name;
-  } needed[] = { { 1, "DAC_OVERRIDE" }, { 5, "KILL" }, { 12, "NET_ADMIN" }, { 21, "SYS_ADMIN" }, { 24, "SYS_RESOURCE" }, { 27, "MKNOD" } };
+  } needed[] = { { 1, "DAC_OVERRIDE" }, { 5, "KILL" }, { 12, "NET_ADMIN" }, { 21, "SYS_ADMIN" }, { 27, "MKNOD" } };
   g_autofree char *text = NULL;
   g_autoptr (GString) missing = g_string_new (NULL);
   if (!doctor->is_root)
     {
-      doctor_bad (finding, DOCTOR_PROBLEM, "run it as root (sudo cube up), or with simulated nodes: cube up --runtime sim", "user %u", geteuid ());
+      doctor_bad (finding, DOCTOR_PROBLEM, "run it as root (sudo cube up), or with simulated nodes: cube up --runtime sim", "user %u",
+                  geteuid ());
       return;
     }
   const char *line = g_file_get_contents ("/proc/self/status", &text, NULL, NULL) ? strstr (text, "CapEff:") : NULL;
@@ -57,7 +58,8 @@ doctor_check_clock (Doctor *doctor, Finding *finding)
     {
       g_autoptr (GDateTime) time = g_date_time_new_now_utc ();
       g_autofree char *shown = g_date_time_format (time, "%F %T UTC");
-      doctor_bad (finding, DOCTOR_PROBLEM, "date -s 'YYYY-MM-DD HH:MM:SS', or timedatectl set-ntp true; certificates are valid from now on only",
+      doctor_bad (finding, DOCTOR_PROBLEM,
+                  "date -s 'YYYY-MM-DD HH:MM:SS', or timedatectl set-ntp true; certificates are valid from now on only",
                   "it is %s, before this program was built", shown);
       return;
     }
@@ -85,7 +87,8 @@ doctor_check_memory (Doctor *doctor, Finding *finding)
   if (available >= 256)
     doctor_ok (finding, "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " MB available", available, total);
   else
-    doctor_bad (finding, available < 48 ? DOCTOR_PROBLEM : DOCTOR_WARNING, "end other programs (ps axo rss,comm --sort=-rss | head), or add memory",
+    doctor_bad (finding, available < 48 ? DOCTOR_PROBLEM : DOCTOR_WARNING,
+                "end other programs (ps axo rss,comm --sort=-rss | head), or add memory",
                 "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " MB available", available, total);
 }
 
@@ -106,8 +109,10 @@ doctor_check_disk (Doctor *doctor, Finding *finding)
   if (free_mb >= wanted_mb && has_inodes)
     doctor_ok (finding, "%" G_GINT64_FORMAT " MB free for %s", free_mb, doctor->options->data_dir);
   else
-    doctor_bad (finding, free_mb < 64 || !has_inodes ? DOCTOR_PROBLEM : DOCTOR_WARNING, "free some (apt-get clean; journalctl --vacuum-size=100M), or choose another --data-dir",
-                "%" G_GINT64_FORMAT " MB and %" G_GUINT64_FORMAT " files free for %s", free_mb, (guint64) info.f_favail, doctor->options->data_dir);
+    doctor_bad (finding, free_mb < 64 || !has_inodes ? DOCTOR_PROBLEM : DOCTOR_WARNING,
+                "free some (apt-get clean; journalctl --vacuum-size=100M), or choose another --data-dir",
+                "%" G_GINT64_FORMAT " MB and %" G_GUINT64_FORMAT " files free for %s", free_mb, (guint64) info.f_favail,
+                doctor->options->data_dir);
 }
 
 /* A file nobody else sees and that is gone once closed. */
@@ -159,7 +164,8 @@ doctor_check_fsync (Doctor *doctor, Finding *finding)
   guint n = fd >= 0 ? measure_fsync (fd, times) : 0;
   if (n == 0)
     {
-      doctor_bad (finding, DOCTOR_PROBLEM, "choose a --data-dir that can be written to, with space on it", "%s: %s", dir, g_strerror (errno));
+      doctor_bad (finding, DOCTOR_PROBLEM, "choose a --data-dir that can be written to, with space on it", "%s: %s", dir,
+                  g_strerror (errno));
       if (fd >= 0)
         close (fd);
       return;
@@ -170,7 +176,8 @@ doctor_check_fsync (Doctor *doctor, Finding *finding)
     doctor_ok (finding, "median %.2f ms, 99th percentile %.2f ms, in %s", (double) median / 1000, (double) high / 1000, dir);
   else
     doctor_bad (finding, DOCTOR_WARNING, "put the data directory on a faster disk (an SSD, not a network share): --data-dir DIR",
-                "median %.2f ms, 99th percentile %.2f ms, in %s; every write waits for it", (double) median / 1000, (double) high / 1000, dir);
+                "median %.2f ms, 99th percentile %.2f ms, in %s; every write waits for it", (double) median / 1000, (double) high / 1000,
+                dir);
 }
 
 /* ---- the API's port ---- */
@@ -237,12 +244,14 @@ port_taken (const char *listen_text, guint16 port, int code, Finding *finding)
 {
   g_autofree char *holder = code == EADDRINUSE ? port_holder (port) : NULL;
   if (code == EADDRINUSE)
-    doctor_bad (finding, DOCTOR_PROBLEM, "end that program, or choose another port: cube up --listen ADDR:PORT (port 0 takes a free one)", "%s is held by %s",
-                listen_text, holder);
+    doctor_bad (finding, DOCTOR_PROBLEM, "end that program, or choose another port: cube up --listen ADDR:PORT (port 0 takes a free one)",
+                "%s is held by %s", listen_text, holder);
   else if (code == EACCES)
-    doctor_bad (finding, DOCTOR_PROBLEM, "choose a port from 1024 on with --listen, or run it as root", "%s: permission denied", listen_text);
+    doctor_bad (finding, DOCTOR_PROBLEM, "choose a port from 1024 on with --listen, or run it as root", "%s: permission denied",
+                listen_text);
   else
-    doctor_bad (finding, DOCTOR_PROBLEM, "choose an address of this machine (ip -brief address): --listen ADDR:PORT", "%s: %s", listen_text, g_strerror (code));
+    doctor_bad (finding, DOCTOR_PROBLEM, "choose an address of this machine (ip -brief address): --listen ADDR:PORT", "%s: %s", listen_text,
+                g_strerror (code));
 }
 
 void
@@ -265,7 +274,8 @@ doctor_check_port (Doctor *doctor, Finding *finding)
   int on = 1, code = 0;
   g_socket_address_to_native (where, native, (gsize) length, NULL);
   int fd = socket (native->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 || bind (fd, native, (socklen_t) length) != 0 || listen (fd, 1) != 0)
+  if (fd < 0 || setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 || bind (fd, native, (socklen_t) length) != 0
+      || listen (fd, 1) != 0)
     code = errno;
   if (fd >= 0)
     close (fd);
@@ -295,7 +305,9 @@ check_endpoint (const char *endpoint, Finding *finding)
   if (connection != NULL)
     doctor_ok (finding, "%s answers", path);
   else
-    doctor_bad (finding, DOCTOR_PROBLEM, "start that runtime, or take runtimeEndpoint out of the configuration for a containerd of Cube's own", "%s", error->message);
+    doctor_bad (finding, DOCTOR_PROBLEM,
+                "start that runtime, or take runtimeEndpoint out of the configuration for a containerd of Cube's own", "%s",
+                error->message);
 }
 
 void
@@ -311,7 +323,10 @@ doctor_check_containerd (Doctor *doctor, Finding *finding)
   g_autofree char *said = program != NULL ? doctor_run (program, "--version") : NULL;
   guint version = doctor_version (said, "containerd");
   if (said == NULL || ctr == NULL)
-    doctor_bad (finding, DOCTOR_PROBLEM, "apt-get install containerd", "%s", program == NULL ? "not on PATH" : said == NULL ? "does not run" : "ctr is not on PATH");
+    doctor_bad (finding, DOCTOR_PROBLEM, "apt-get install containerd", "%s",
+                program == NULL ? "not on PATH"
+                : said == NULL  ? "does not run"
+                                : "ctr is not on PATH");
   else if (version < 10600)
     doctor_bad (finding, DOCTOR_PROBLEM, "apt-get install containerd", "%s", g_strstrip (said));
   else
@@ -330,10 +345,11 @@ doctor_check_runc (Doctor *doctor, Finding *finding)
   else if (said == NULL)
     doctor_bad (finding, DOCTOR_PROBLEM, "apt-get install runc", "%s", program == NULL ? "not there" : "does not run");
   else if (version >= 10112 || strstr (said, "+deb12u") != NULL)
-    doctor_ok (finding, "%u.%u.%u%s", version / 10000, version / 100 % 100, version % 100, version < 10112 ? " with Debian's security updates" : "");
+    doctor_ok (finding, "%u.%u.%u%s", version / 10000, version / 100 % 100, version % 100,
+               version < 10112 ? " with Debian's security updates" : "");
   else
-    doctor_bad (finding, DOCTOR_WARNING, "apt-get update && apt-get install runc", "%u.%u.%u, in which a container can reach the host (CVE-2024-21626)",
-                version / 10000, version / 100 % 100, version % 100);
+    doctor_bad (finding, DOCTOR_WARNING, "apt-get update && apt-get install runc",
+                "%u.%u.%u, in which a container can reach the host (CVE-2024-21626)", version / 10000, version / 100 % 100, version % 100);
 }
 
 void
@@ -341,7 +357,8 @@ doctor_check_cni (Doctor *doctor, Finding *finding)
 {
   static const char *const needed[] = { "bridge", "host-local", "loopback", "portmap" };
   const CubeValue *config = doctor->options->config;
-  CubeView own = config != NULL ? cube_view_member (cube_view_member (cube_value_root (config), "plugins"), "runtimes-containerd") : cube_view_none ();
+  CubeView own =
+      config != NULL ? cube_view_member (cube_view_member (cube_value_root (config), "plugins"), "runtimes-containerd") : cube_view_none ();
   const char *dir = cube_view_string_or (cube_view_member (own, "cni-bin-dir"), "/usr/lib/cni");
   g_autoptr (GString) missing = g_string_new (NULL);
   for (guint i = 0; i < G_N_ELEMENTS (needed); i++)
@@ -353,8 +370,10 @@ doctor_check_cni (Doctor *doctor, Finding *finding)
   if (missing->len == 0)
     doctor_ok (finding, "all in %s", dir);
   else
-    doctor_bad (finding, DOCTOR_PROBLEM, "apt-get install containernetworking-plugins, or say where they are: plugins.runtimes-containerd.cni-bin-dir in the configuration",
-                "not in %s: %s", dir, missing->str);
+    doctor_bad (
+        finding, DOCTOR_PROBLEM,
+        "apt-get install containernetworking-plugins, or say where they are: plugins.runtimes-containerd.cni-bin-dir in the configuration",
+        "not in %s: %s", dir, missing->str);
 }
 
 void

@@ -49,7 +49,8 @@ doctor_check_kernel (Doctor *doctor, Finding *finding)
   if (doctor_version (name.release, "") >= MIN_KERNEL)
     doctor_ok (finding, "%s %s", name.sysname, name.release);
   else
-    doctor_bad (finding, DOCTOR_PROBLEM, "apt-get install linux-image-amd64, then restart the machine", "%s %s", name.sysname, name.release);
+    doctor_bad (finding, DOCTOR_PROBLEM, "apt-get install linux-image-amd64, then restart the machine", "%s %s", name.sysname,
+                name.release);
 }
 
 static const char *
@@ -67,9 +68,10 @@ doctor_check_namespaces (Doctor *doctor, Finding *finding)
   if (why == NULL)
     doctor_ok (finding, "all of them");
   else
-    doctor_bad (finding, DOCTOR_PROBLEM,
-                "inside a container, start that one privileged; else a kernel with CONFIG_NAMESPACES and its *_NS options: apt-get install linux-image-amd64",
-                "cannot be made: %s", why);
+    doctor_bad (
+        finding, DOCTOR_PROBLEM,
+        "inside a container, start that one privileged; else a kernel with CONFIG_NAMESPACES and its *_NS options: apt-get install linux-image-amd64",
+        "cannot be made: %s", why);
 }
 
 /* @data: a folder with lower, upper, work and merged in it. */
@@ -112,7 +114,8 @@ doctor_check_overlay (Doctor *doctor, Finding *finding)
   if (why == NULL)
     doctor_ok (finding, "works in %s", above);
   else
-    doctor_bad (finding, DOCTOR_PROBLEM, "modprobe overlay; when that is loaded, choose a --data-dir on ext4 or xfs (not on overlayfs, NFS or eCryptfs)",
+    doctor_bad (finding, DOCTOR_PROBLEM,
+                "modprobe overlay; when that is loaded, choose a --data-dir on ext4 or xfs (not on overlayfs, NFS or eCryptfs)",
                 "cannot be mounted with its upper folder in %s: %s", above, why);
 }
 
@@ -147,7 +150,8 @@ static const char *
 make_link (gpointer data)
 {
   const char *kind = data;
-  LinkRequest request = { .header = { NLMSG_LENGTH (sizeof (struct ifinfomsg)), RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, 1, 0 } };
+  LinkRequest request = { .header = { NLMSG_LENGTH (sizeof (struct ifinfomsg)), RTM_NEWLINK,
+                                      NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, 1, 0 } };
   struct {
     struct nlmsghdr header;
     struct nlmsgerr error;
@@ -165,7 +169,8 @@ make_link (gpointer data)
     }
   close_attribute (&request, info);
   int fd = socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (fd < 0 || send (fd, &request, request.header.nlmsg_len, 0) < 0 || recv (fd, &answer, sizeof answer, 0) < (ssize_t) NLMSG_LENGTH (sizeof (int)))
+  if (fd < 0 || send (fd, &request, request.header.nlmsg_len, 0) < 0
+      || recv (fd, &answer, sizeof answer, 0) < (ssize_t) NLMSG_LENGTH (sizeof (int)))
     return g_strerror (errno);
   return answer.header.nlmsg_type == NLMSG_ERROR && answer.error.error != 0 ? g_strerror (-answer.error.error) : NULL;
 }
@@ -235,7 +240,8 @@ doctor_check_packet_rules (Doctor *doctor, Finding *finding)
   if (why == NULL)
     doctor_ok (finding, "a table with maps and address translation was made and is gone");
   else
-    doctor_bad (finding, DOCTOR_PROBLEM, "modprobe nf_tables nft_nat nft_masq; when there are no such modules: apt-get install linux-image-amd64", "%s", why);
+    doctor_bad (finding, DOCTOR_PROBLEM,
+                "modprobe nf_tables nft_nat nft_masq; when there are no such modules: apt-get install linux-image-amd64", "%s", why);
 }
 
 void
@@ -247,8 +253,8 @@ doctor_check_forwarding (Doctor *doctor, Finding *finding)
   else if (access (path, W_OK) == 0)
     doctor_ok (finding, "net.ipv4.ip_forward is 0; cube up sets it to 1");
   else
-    doctor_bad (finding, doctor->is_root ? DOCTOR_PROBLEM : DOCTOR_WARNING, "sysctl -w net.ipv4.ip_forward=1, on the host when this is a container",
-                "net.ipv4.ip_forward is 0 and cannot be written");
+    doctor_bad (finding, doctor->is_root ? DOCTOR_PROBLEM : DOCTOR_WARNING,
+                "sysctl -w net.ipv4.ip_forward=1, on the host when this is a container", "net.ipv4.ip_forward is 0 and cannot be written");
 }
 
 void
@@ -261,7 +267,8 @@ doctor_check_bridge_filter (Doctor *doctor, Finding *finding)
   else if (value == 0 && access (path, W_OK) == 0)
     doctor_ok (finding, "net.bridge.bridge-nf-call-iptables is 0; cube up sets it to 1");
   else
-    doctor_bad (finding, DOCTOR_WARNING, "modprobe br_netfilter; to have it after each start: echo br_netfilter > /etc/modules-load.d/cube.conf",
+    doctor_bad (finding, DOCTOR_WARNING,
+                "modprobe br_netfilter; to have it after each start: echo br_netfilter > /etc/modules-load.d/cube.conf",
                 "%s; a pod that calls a Service sees its own node as the caller",
                 value < 0 ? "the module br_netfilter is not loaded" : "net.bridge.bridge-nf-call-iptables is 0 and cannot be written");
 }
@@ -316,9 +323,10 @@ check_cgroups (Doctor *doctor, const char *mountinfo, const char *unified, const
     }
   const char *version = n_unified == G_N_ELEMENTS (needed) ? "version 2" : unified != NULL ? "hybrid (versions 1 and 2)" : "version 1";
   if (missing->len > 0)
-    doctor_bad (finding, DOCTOR_PROBLEM,
-                "add cgroup_enable=memory to the kernel's command line (GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub), restart the machine",
-                "%s, without the controllers %s", version, missing->str);
+    doctor_bad (
+        finding, DOCTOR_PROBLEM,
+        "add cgroup_enable=memory to the kernel's command line (GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub), restart the machine",
+        "%s, without the controllers %s", version, missing->str);
   else if (doctor->is_root && !can_make_group (n_unified == G_N_ELEMENTS (needed) ? unified : folder, &why))
     doctor_bad (finding, DOCTOR_PROBLEM, "inside a container, start that one privileged, with /sys/fs/cgroup writable", "%s", why);
   else
@@ -346,7 +354,8 @@ doctor_check_cgroups (Doctor *doctor, Finding *finding)
 void
 doctor_check_inotify (Doctor *doctor, Finding *finding)
 {
-  gint64 instances = read_number ("/proc/sys/fs/inotify/max_user_instances", 0), watches = read_number ("/proc/sys/fs/inotify/max_user_watches", 0);
+  gint64 instances = read_number ("/proc/sys/fs/inotify/max_user_instances", 0),
+         watches = read_number ("/proc/sys/fs/inotify/max_user_watches", 0);
   if (instances >= 128 && watches >= 8192)
     doctor_ok (finding, "%" G_GINT64_FORMAT " instances, %" G_GINT64_FORMAT " watches", instances, watches);
   else
@@ -362,7 +371,8 @@ doctor_check_open_files (Doctor *doctor, Finding *finding)
   if (limit.rlim_cur >= MIN_OPEN_FILES)
     doctor_ok (finding, "%" G_GUINT64_FORMAT " a process", (guint64) limit.rlim_cur);
   else
-    doctor_bad (finding, DOCTOR_WARNING, limit.rlim_max >= MIN_OPEN_FILES ? "ulimit -n 10240, in the shell that starts cube" : "as root: ulimit -n 10240",
-                "%" G_GUINT64_FORMAT " a process, of at most %" G_GUINT64_FORMAT "; many clients at once may be refused", (guint64) limit.rlim_cur,
-                (guint64) limit.rlim_max);
+    doctor_bad (finding, DOCTOR_WARNING,
+                limit.rlim_max >= MIN_OPEN_FILES ? "ulimit -n 10240, in the shell that starts cube" : "as root: ulimit -n 10240",
+                "%" G_GUINT64_FORMAT " a process, of at most %" G_GUINT64_FORMAT "; many clients at once may be refused",
+                (guint64) limit.rlim_cur, (guint64) limit.rlim_max);
 }

@@ -2,6 +2,7 @@
 /* cube doctor: what this machine has of what `cube up` will need, and what to do about the rest. */
 #include "doctor.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <sched.h>
 #include <stdio.h>
@@ -213,11 +214,9 @@ examine (Doctor *doctor, const char *output)
       g_autoptr (CubeValue) value = cube_builder_end (builder);
       cube_cli_print_value (cube_value_root (value), output);
     }
-  else if (n[DOCTOR_PROBLEM] == 0)
-    printf ("\n%u ok, %u warnings. `cube up` can be expected to work.\n", n[DOCTOR_OK], n[DOCTOR_WARNING]);
   else
-    printf ("\n%u ok, %u warnings, %u problems: `cube up` would fail. Put them right from the top.\n", n[DOCTOR_OK], n[DOCTOR_WARNING],
-            n[DOCTOR_PROBLEM]);
+    printf ("\n%u ok, %u with a warning, %u with a problem: `cube up` %s.\n", n[DOCTOR_OK], n[DOCTOR_WARNING], n[DOCTOR_PROBLEM],
+            n[DOCTOR_PROBLEM] == 0 ? "can be expected to work" : "would fail");
   return n[DOCTOR_PROBLEM] == 0 ? 0 : 1;
 }
 

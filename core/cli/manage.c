@@ -148,7 +148,9 @@ tear_down_dead (CubeOptions *options, const CubeCommandContext *context)
   g_auto (GStrv) roles = g_strsplit (options->roles, ",", -1);
   if (!g_str_equal (options->runtime, "cri") || !g_strv_contains ((const char *const *) roles, "node"))
     {
-      /* Everything such a cluster had was in the process that is gone. */
+      /* Everything such a cluster had was in the process that is gone, but for the name it was called by. */
+      g_autofree char *socket_path = g_build_filename (options->data_dir, "cube.sock", NULL);
+      unlink (socket_path);
       printf ("The cluster in %s is down.\n", options->data_dir);
       return 0;
     }

@@ -83,7 +83,7 @@ remedy (const char *why)
   for (guint i = 0; why != NULL && i < G_N_ELEMENTS (table); i++)
     if (strstr (why, table[i].word) != NULL)
       return table[i].advice;
-  return "the log says more: DIR/cube.log";
+  return "cube doctor looks for the cause; the log says more: DIR/cube.log";
 }
 
 static void

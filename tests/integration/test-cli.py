@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import sys
 import tempfile
@@ -103,8 +104,83 @@ def second_up_changes_nothing():
         assert sim.status()["pid"] == pid
 
 
+def doctor(sim, *more):
+    done = sim.cube("doctor", "-o", "json", *more)
+    report = json.loads(done.stdout)
+    assert report["ok"] == (done.returncode == 0), done
+    return {check["name"]: check for check in report["checks"]}
+
+
+def doctor_finds_nothing_and_leaves_nothing():
+    with Sim() as sim:
+        os.rmdir(sim.dir)
+        before = sorted(os.listdir(os.path.dirname(sim.dir)))
+        checks = doctor(sim, "--runtime", "sim")
+        assert {c["result"] for c in checks.values()} <= {"ok", "warning"}, checks
+        assert {"kernel", "clock", "fsync time", "API port", "plugins", "database"} <= set(checks), checks
+        assert all("remedy" in c for c in checks.values() if c["result"] != "ok"), checks
+        assert sorted(os.listdir(os.path.dirname(sim.dir))) == before
+        expect(sim.up("--roles", "api"), 0)
+        checks = doctor(sim)
+        assert "is ready" in checks["cluster"]["found"] and checks["API port"]["result"] == "ok", checks
+        sim.cube("down")
+        before = sorted(os.listdir(sim.dir) + os.listdir(os.path.join(sim.dir, "store")))
+        assert "read whole" in doctor(sim)["database"]["found"]
+        assert sorted(os.listdir(sim.dir) + os.listdir(os.path.join(sim.dir, "store"))) == before
+
+
+def doctor_names_who_holds_the_port():
+    with Sim() as sim, socket.create_server(("127.0.0.1", 0)) as held:
+        port = doctor(sim, "--runtime", "sim", "--listen", f"127.0.0.1:{held.getsockname()[1]}")["API port"]
+        assert port["result"] == "problem" and f"(pid {os.getpid()})" in port["found"], port
+        port = doctor(sim, "--runtime", "sim", "--listen", "192.0.2.77:6443")["API port"]
+        assert port["result"] == "problem" and "ip -brief address" in port["remedy"], port
+
+
+def doctor_sees_what_is_broken():
+    with Sim() as sim:
+        expect(sim.up("--roles", "api"), 0)
+        sim.cube("down")
+        with open(os.path.join(sim.dir, "store", "store.db"), "r+b") as file:
+            file.write(b"no database at all")
+        with open(os.path.join(sim.dir, "plugins", "bad.so"), "w", encoding="utf-8") as file:
+            file.write("no plugin")
+        config = os.path.join(sim.dir, "config.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("runtime: [sim]\n")
+        checks = doctor(sim, "--config", config)
+        assert checks["configuration"]["result"] == "problem" and "runtime" in checks["configuration"]["found"], checks
+        checks = doctor(sim)
+        assert checks["database"]["result"] == "problem" and "store.db" in checks["database"]["found"], checks
+        assert checks["plugins"]["result"] == "warning" and "bad.so" in checks["plugins"]["found"], checks
+        os.chmod(sim.dir, 0o777)
+        checks = doctor(sim)
+        assert checks["data directory"]["result"] == "problem" and "chmod" in checks["data directory"]["remedy"], checks
+
+
+def help_of_every_command():
+    overview = run(CUBE, "--help").stdout
+    for command in ("up", "down", "status", "server", "agent", "plugins", "kubeconfig", "doctor", "uninstall", "version"):
+        assert f"\n  {command} " in overview, overview
+        for args in ((command, "--help"), (command, "-h"), ("help", command)):
+            text = run(CUBE, *args).stdout
+            for word in (f"Usage: cube {command} ", "Options:", "Examples:", "Exit status:", "--help"):
+                assert word in text, text
+            assert max(len(line) for line in text.splitlines()) <= 80, text
+
+
+def misspelt_words_name_the_nearest():
+    expect(run(CUBE, "statsu", check=False), 2, "did you mean cube status?")
+    expect(run(CUBE, "up", "--rutime=sim", check=False), 2, "did you mean --runtime?")
+    expect(run(CUBE, "zzzzzz", check=False), 2, "unknown command")
+    expect(run(CUBE, "version", "-o", "xml", check=False), 2, "known: json, yaml")
+    version = json.loads(run(CUBE, "version", "-o", "json").stdout)
+    assert version["kubernetes"].startswith("v1.") and version["pluginABI"], version
+
+
 TESTS = [dead_simulation_goes_down_without_containerd, broken_state_is_refused, port_in_use_names_the_remedy, unknown_configuration_key_is_named,
-         second_up_changes_nothing]
+         second_up_changes_nothing, doctor_finds_nothing_and_leaves_nothing, doctor_names_who_holds_the_port, doctor_sees_what_is_broken,
+         help_of_every_command, misspelt_words_name_the_nearest]
 
 if __name__ == "__main__":
     print(f"1..{len(TESTS)}", flush=True)

@@ -90,12 +90,9 @@ get_int (Sqlite *self, const char *sql, gint64 *ret_value, GError **error)
   return rc == SQLITE_ROW;
 }
 
-static gboolean
-is_healthy (Sqlite *self, GError **error)
+gboolean
+sqlite_check_pages (Sqlite *self, GError **error)
 {
-  struct stat st;
-  if (stat (self->path, &st) == 0 && st.st_size > CHECK_MAX_BYTES)
-    return TRUE;
   sqlite3_stmt *stmt = NULL;
   g_autofree char *found = NULL;
   if (sqlite3_prepare_v2 (self->db, "PRAGMA quick_check(1)", -1, &stmt, NULL) == SQLITE_OK && sqlite3_step (stmt) == SQLITE_ROW)
@@ -120,15 +117,15 @@ create_schema (Sqlite *self, GError **error)
   return sqlite_exec (self->db, self->path, sql, error);
 }
 
-static gboolean
-check_identity (Sqlite *self, GError **error)
+gboolean
+sqlite_check_identity (Sqlite *self, gboolean may_create, GError **error)
 {
   gint64 application = 0, version = 0, objects = 0;
   if (!get_int (self, "PRAGMA application_id", &application, error) || !get_int (self, "PRAGMA user_version", &version, error)
       || !get_int (self, "SELECT count(*) FROM sqlite_master", &objects, error))
     return FALSE;
   if (application == 0 && objects == 0)
-    return create_schema (self, error); /* the end came between the file and its tables */
+    return !may_create || create_schema (self, error); /* the end came between the file and its tables */
   if (application != SQLITE_APPLICATION_ID)
     {
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_STORE_READ_ERROR, "%s is a database of another program: " SQLITE_WAY_OUT, self->path);
@@ -142,11 +139,20 @@ check_identity (Sqlite *self, GError **error)
                    self->path, version, SQLITE_SCHEMA_VERSION);
       return FALSE;
     }
-  return is_healthy (self, error);
+  return TRUE;
 }
 
 static gboolean
-prepare (Sqlite *self, GError **error)
+check_old (Sqlite *self, GError **error)
+{
+  struct stat st;
+  if (!sqlite_check_identity (self, TRUE, error))
+    return FALSE;
+  return (stat (self->path, &st) == 0 && st.st_size > CHECK_MAX_BYTES) || sqlite_check_pages (self, error);
+}
+
+gboolean
+sqlite_prepare (Sqlite *self, GError **error)
 {
   static const char insert[] = "INSERT INTO log (rev, prev, key, json) VALUES (?1, ?2, ?3, ?4)";
   if (sqlite3_prepare_v3 (self->db, "BEGIN IMMEDIATE", -1, SQLITE_PREPARE_PERSISTENT, &self->begin, NULL) != SQLITE_OK
@@ -177,11 +183,11 @@ open_database (Sqlite *self, const char *directory, GError **error)
   sqlite3_extended_result_codes (self->db, 1);
   sqlite3_busy_timeout (self->db, 5000);
   if (!sqlite_exec (self->db, self->path, "PRAGMA cache_size=-256", error)
-      || !(is_new ? create_schema (self, error) : check_identity (self, error)))
+      || !(is_new ? create_schema (self, error) : check_old (self, error)))
     return FALSE;
   if (!sqlite_exec (self->db, self->path, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0", error))
     return FALSE;
-  if (!get_int (self, "SELECT value FROM meta WHERE name = 'compacted'", &compacted, error) || !prepare (self, error))
+  if (!get_int (self, "SELECT value FROM meta WHERE name = 'compacted'", &compacted, error) || !sqlite_prepare (self, error))
     return FALSE;
   self->compacted = compacted;
   sqlite_watch_log (self);

@@ -32,9 +32,17 @@ typedef struct {
 /* sqlite.c */
 gboolean sqlite_exec (sqlite3 *db, const char *path, const char *sql, GError **error);
 void sqlite_set_error (GError **error, sqlite3 *db, const char *path, const char *doing);
+gboolean sqlite_get_revision (gpointer state, guint64 *ret_newest, guint64 *ret_oldest, GError **error);
+gboolean sqlite_load (gpointer state, CubeStorageRow row, gpointer data, GError **error);
 /* open.c */
 gboolean sqlite_open (gpointer state, const char *location, GError **error);
 void sqlite_close (gpointer state);
+/* FALSE: another program's database, or a newer one's. @may_create: one that has nothing in it yet gets its tables. */
+gboolean sqlite_check_identity (Sqlite *self, gboolean may_create, GError **error);
+gboolean sqlite_prepare (Sqlite *self, GError **error); /* fails without the expected tables */
+gboolean sqlite_check_pages (Sqlite *self, GError **error);
+/* check.c */
+gboolean sqlite_check (gpointer state, const char *location, GError **error);
 /* checkpoint.c */
 void sqlite_watch_log (Sqlite *self);           /* counts the log's frames from here on */
 void sqlite_maybe_checkpoint (Sqlite *self);    /* after a commit */

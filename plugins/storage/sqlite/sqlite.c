@@ -66,7 +66,7 @@ query (Sqlite *self, const char *sql, guint64 revision, GError **error)
   return stmt;
 }
 
-static gboolean
+gboolean
 sqlite_get_revision (gpointer state, guint64 *ret_newest, guint64 *ret_oldest, GError **error)
 {
   Sqlite *self = state;
@@ -146,7 +146,7 @@ live_row (sqlite3_stmt *stmt, Reader *reader)
   return reader->row (key, json, length, revision, reader->data);
 }
 
-static gboolean
+gboolean
 sqlite_load (gpointer state, CubeStorageRow row, gpointer data, GError **error)
 {
   Sqlite *self = state;
@@ -299,6 +299,7 @@ static const CubeStorageOps sqlite_ops = {
   .commit = sqlite_commit,
   .compact = sqlite_compact,
   .backup = sqlite_backup,
+  .check = sqlite_check,
 };
 
 static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_STORAGE, CUBE_STORAGE_VERSION, "sqlite", sqlite_ops), { NULL } };

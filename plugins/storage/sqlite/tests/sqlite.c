@@ -108,6 +108,24 @@ count_row (const char *key, const char *json, gsize length, guint64 revision, gp
   return TRUE;
 }
 
+/* What looking at it without opening it finds: nothing, or something about @word. It leaves no file. */
+static void
+check_says (Place *place, const char *word)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *index = g_strconcat (place->path, "-shm", NULL);
+  gboolean had_index = g_file_test (index, G_FILE_TEST_EXISTS);
+  gpointer state = storage_new (place);
+  gboolean is_fine = ops ()->check (state, place->directory, &error);
+  if (word == NULL)
+    g_assert_no_error (error);
+  g_assert_cmpint (is_fine, ==, word == NULL);
+  if (word != NULL && strstr (error->message, word) == NULL)
+    g_error ("check: %s: not about %s", error->message, word);
+  storage_close (state);
+  g_assert_cmpint (g_file_test (index, G_FILE_TEST_EXISTS), ==, had_index);
+}
+
 /* Refused with a message that has @word, and the file is as it was. */
 static void
 check_refused (Place *place, const char *word)
@@ -125,6 +143,7 @@ check_refused (Place *place, const char *word)
     g_error ("%s: not about %s", error->message, word);
   g_assert_nonnull (strstr (error->message, place->path));
   storage_close (state);
+  check_says (place, word);
   g_assert_true (g_file_get_contents (place->path, &after, &length_after, NULL));
   g_assert_cmpmem (before, length, after, length_after);
 }
@@ -161,9 +180,12 @@ test_lock (void)
   g_autofree char *wanted = g_strdup_printf ("in use by process %d", (int) getpid ());
   g_assert_nonnull (strstr (error->message, wanted));
   storage_close (second);
+  check_says (&place, "held by another process");
   storage_close (first);
   first = storage_open (&place);
+  g_assert_true (put (first, 1, "k", 10, NULL));
   storage_close (first);
+  check_says (&place, NULL);
   place_clear (&place);
 }
 
