@@ -16,9 +16,9 @@ import traceback
 
 
 class Server:
-    def __init__(self, cube, plugin_dir=None, config=None):
+    def __init__(self, cube, plugin_dir=None, config=None, listen="127.0.0.1:0"):
         self.dir = tempfile.TemporaryDirectory(prefix="cube-http-")
-        args = [cube, "server", "--roles", "api", "--foreground", "--listen", "127.0.0.1:0", "--data-dir", self.path("data")]
+        args = [cube, "server", "--roles", "api", "--foreground", "--listen", listen, "--data-dir", self.path("data")]
         if plugin_dir:
             args += ["--plugin-dir", plugin_dir]
         if config:

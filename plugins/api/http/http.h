@@ -8,6 +8,9 @@
 #include <libsoup/soup.h>
 
 #define HTTP_MAX_BODY (3 * 1024 * 1024)
+#define HTTP_GZIP_FROM (128 * 1024) /* as Kubernetes: smaller answers are not worth it */
+#define HTTP_GZIP_LEVEL 1
+#define HTTP_GZIP_WINDOW (15 + 16) /* zlib's way to ask for gzip's frame */
 #define HTTP_BLOCK (32 * 1024) /* what a streamed answer keeps in memory at a time */
 
 typedef struct _HttpServer HttpServer;
@@ -122,6 +125,10 @@ void http_respond_object (HttpCall *call, guint status, CubeObject *object);
 void http_respond_value (HttpCall *call, guint status, const CubeValue *value);
 void http_add_warning (SoupMessageHeaders *headers, const char *text);
 const char *http_reason_phrase (guint status);
+
+/* The client takes gzip, and compressing for it pays. */
+gboolean http_wants_gzip (HttpCall *call);
+void http_set_gzip_headers (HttpCall *call);
 
 /* ---- render.c ---- */
 /* The object as it goes out in the call's shape, a table of one row for a Table. */

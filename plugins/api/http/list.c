@@ -4,8 +4,6 @@
 #include <string.h>
 #include <zlib.h>
 
-#define GZIP_FROM (128 * 1024)
-
 typedef struct {
   HttpCall *call;
   CubeResponse *response;
@@ -168,21 +166,8 @@ wrote_chunk (SoupServerMessage *msg, gpointer data)
     send_block (list);
 }
 
-static gboolean
-wants_gzip (HttpCall *call)
-{
-  if (!call->server->config.use_gzip)
-    return FALSE;
-  HttpConn *conn = http_conn_get (call->msg);
-  /* on the machine itself copying is cheaper than compressing */
-  if (conn == NULL || http_conn_is_loopback (conn, call->msg))
-    return FALSE;
-  return http_accepts_coding (soup_message_headers_get_list (soup_server_message_get_request_headers (call->msg), "Accept-Encoding"),
-                              "gzip");
-}
-
 static void
-stream_list (HttpCall *call, List *list)
+stream_list (HttpCall *call, List *list, gboolean is_compressed)
 {
   SoupMessageHeaders *headers = soup_server_message_get_response_headers (call->msg);
   SoupMessageBody *body = soup_server_message_get_response_body (call->msg);
@@ -191,14 +176,11 @@ stream_list (HttpCall *call, List *list)
   soup_message_headers_replace (headers, "Content-Type", "application/json");
   soup_message_headers_set_encoding (headers, SOUP_ENCODING_CHUNKED);
   soup_message_body_set_accumulate (body, FALSE);
-  if (wants_gzip (call))
+  if (is_compressed)
     {
       list->deflate = g_new0 (z_stream, 1);
-      if (deflateInit2 (list->deflate, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK)
-        {
-          soup_message_headers_replace (headers, "Content-Encoding", "gzip");
-          soup_message_headers_append (headers, "Vary", "Accept-Encoding");
-        }
+      if (deflateInit2 (list->deflate, HTTP_GZIP_LEVEL, Z_DEFLATED, HTTP_GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) == Z_OK)
+        http_set_gzip_headers (call);
       else
         g_clear_pointer (&list->deflate, g_free);
     }
@@ -234,7 +216,7 @@ http_respond_list (HttpCall *call, CubeResponse *response)
                       || soup_server_message_get_http_version (call->msg) == SOUP_HTTP_1_0 || strcmp (call->method, "HEAD") == 0;
   if (!is_whole && is_large (response->objects, HTTP_BLOCK))
     {
-      stream_list (call, list);
+      stream_list (call, list, is_large (response->objects, HTTP_GZIP_FROM) && http_wants_gzip (call));
       return;
     }
   fill (list, G_MAXSIZE);

@@ -78,4 +78,4 @@ CUBE_PLUGIN_DEFINE (.name = "api-http", .version = "1", .description = "the Kube
                                      "body-timeout-seconds int 60 for a request's body\n"
                                      "write-timeout-seconds int 60 without progress on an answer\n"
                                      "idle-timeout-seconds int 180 between requests of a connection\n"
-                                     "gzip bool true compress large lists for clients on other machines\n");
+                                     "gzip bool true compress answers above 128 KiB for clients on other machines\n");

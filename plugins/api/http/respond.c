@@ -2,6 +2,7 @@
 /* Answers: Status objects, documents, objects in the format asked for, warnings. */
 #include "http.h"
 #include <string.h>
+#include <zlib.h>
 
 #define MAX_WARNING 256
 #define MAX_WARNINGS 16
@@ -19,11 +20,60 @@ set_status (HttpCall *call, guint status)
   soup_server_message_set_status (call->msg, status, http_reason_phrase (status));
 }
 
+gboolean
+http_wants_gzip (HttpCall *call)
+{
+  if (!call->server->config.use_gzip)
+    return FALSE;
+  HttpConn *conn = http_conn_get (call->msg);
+  /* on the machine itself copying is cheaper than compressing */
+  if (conn == NULL || http_conn_is_loopback (conn, call->msg))
+    return FALSE;
+  return http_accepts_coding (soup_message_headers_get_list (soup_server_message_get_request_headers (call->msg), "Accept-Encoding"),
+                              "gzip");
+}
+
+void
+http_set_gzip_headers (HttpCall *call)
+{
+  SoupMessageHeaders *headers = soup_server_message_get_response_headers (call->msg);
+  soup_message_headers_replace (headers, "Content-Encoding", "gzip");
+  soup_message_headers_append (headers, "Vary", "Accept-Encoding");
+}
+
+/* The whole of a text, compressed; NULL = zlib cannot. (transfer full) */
+static char *
+compress_text (const char *text, gsize size, gsize *ret_size)
+{
+  z_stream z = { 0 };
+  if (deflateInit2 (&z, HTTP_GZIP_LEVEL, Z_DEFLATED, HTTP_GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    return NULL;
+  gsize bound = deflateBound (&z, size);
+  g_autofree char *out = g_malloc (bound);
+  z.next_in = (Bytef *) text;
+  z.avail_in = (uInt) size;
+  z.next_out = (Bytef *) out;
+  z.avail_out = (uInt) bound;
+  int result = deflate (&z, Z_FINISH);
+  *ret_size = bound - z.avail_out;
+  deflateEnd (&z);
+  return result == Z_STREAM_END ? g_steal_pointer (&out) : NULL;
+}
+
 void
 http_respond_text (HttpCall *call, guint status, const char *content_type, char *text, gssize length)
 {
   set_status (call, status);
   gsize size = length >= 0 ? (gsize) length : strlen (text);
+  gsize packed_size;
+  char *packed = size > HTTP_GZIP_FROM && size < G_MAXINT32 && http_wants_gzip (call) ? compress_text (text, size, &packed_size) : NULL;
+  if (packed != NULL)
+    {
+      g_free (text);
+      text = packed;
+      size = packed_size;
+      http_set_gzip_headers (call);
+    }
   SoupMessageHeaders *headers = soup_server_message_get_response_headers (call->msg);
   soup_message_headers_replace (headers, "Content-Type", content_type);
   soup_message_body_append (soup_server_message_get_response_body (call->msg), SOUP_MEMORY_TAKE, text, size);
@@ -88,6 +138,13 @@ http_respond_object (HttpCall *call, guint status, CubeObject *object)
   if (format->shape == HTTP_SHAPE_PLAIN && format->encoding == HTTP_ENCODING_JSON && !format->is_pretty)
     {
       g_autoptr (GBytes) bytes = cube_object_bytes (object);
+      if (g_bytes_get_size (bytes) > HTTP_GZIP_FROM && http_wants_gzip (call))
+        {
+          gsize size;
+          char *copy = g_bytes_unref_to_data (g_steal_pointer (&bytes), &size);
+          http_respond_text (call, status, "application/json", copy, (gssize) size);
+          return;
+        }
       set_status (call, status);
       soup_message_headers_replace (soup_server_message_get_response_headers (call->msg), "Content-Type", "application/json");
       soup_message_body_append_bytes (soup_server_message_get_response_body (call->msg), bytes);
