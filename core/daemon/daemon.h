@@ -23,6 +23,7 @@ typedef struct {
   CubeValue *config;       /* the file, parsed and checked; NULL = none */
 } CubeOptions;
 
+extern const char cube_config_keys[]; /* the configuration's schema, as a plugin's config_schema */
 void cube_options_init (CubeOptions *options);
 void cube_options_clear (CubeOptions *options);
 /* Reads options->config_path, checks every key, and fills what the command line left unset; then the defaults. Errors name file and key. */

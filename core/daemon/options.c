@@ -5,11 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char config_keys[] =
-    "dataDir string\nlisten string\nroles string-list\nruntime string\nsimNodes int\nnodeName string\n"
-    "advertiseAddress string\nclusterCIDR string\nserviceCIDR string\nclusterDNS string\nclusterDomain string\n"
-    "nodePortRange string\nruntimeEndpoint string\nkubeconfig string\n"
-    "storage object\nplugins object\npluginFolders string-list\nrequiredPlugins string-list\ndisabledPlugins string-list";
 static const char storage_keys[] = "plugin string\nlocation string\nvolatile string-list\nhistory int";
 
 void
@@ -93,7 +88,7 @@ read_config (CubeOptions *options, GError **error)
   g_autofree char *where = g_strdup_printf ("configuration %s", options->config_path);
   g_autofree char *storage_where = g_strdup_printf ("%s: storage", where);
   CubeView root = cube_value_root (documents->pdata[0]);
-  if (!cube_config_validate (config_keys, root, where, error)
+  if (!cube_config_validate (cube_config_keys, root, where, error)
       || !cube_config_validate (storage_keys, cube_view_member (root, "storage"), storage_where, error))
     return FALSE;
   options->config = cube_value_ref (documents->pdata[0]);
