@@ -73,6 +73,8 @@ set_user (CubeMut *status, const CubeUser *user)
 
 /* ---- TokenReview ---- */
 
+#define INVALID "invalid bearer token"
+
 /* A token for other audiences than ours is the issuer's to judge; ours go through all authenticators. */
 static CubeUser *
 review_token (CubeCall *call, const char *token, char **audiences, char ***ret_audiences, GError **error)
@@ -81,6 +83,7 @@ review_token (CubeCall *call, const char *token, char **audiences, char ***ret_a
   const CubeImpl *issuer = NULL;
   CubeUser *user = NULL;
   g_autoptr (GPtrArray) issuers = cube_registry_list (call->local->registry, CUBE_TOKEN_ISSUER);
+  g_autoptr (GError) why = NULL;
 
   if (*audiences == NULL)
     return cube_authenticate (call->local->registry, &credentials, error);
@@ -91,10 +94,11 @@ review_token (CubeCall *call, const char *token, char **audiences, char ***ret_a
       g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_NOT_IMPLEMENTED, "no plugin issues service account tokens");
       return NULL;
     }
-  if (!((const CubeTokenIssuerOps *) issuer->ops)
-           ->review (issuer->state, token, (const char *const *) audiences, &user, ret_audiences, error))
-    return NULL;
-  return user;
+  if (((const CubeTokenIssuerOps *) issuer->ops)
+          ->review (issuer->state, token, (const char *const *) audiences, &user, ret_audiences, &why))
+    return user;
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_UNAUTHORIZED, g_str_equal (why->message, INVALID) ? "%s" : "[" INVALID ", %s]", why->message);
+  return NULL;
 }
 
 static CubeCallState

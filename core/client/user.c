@@ -60,6 +60,8 @@ cube_authenticate (CubeRegistry *registry, const CubeCredentials *credentials, G
   g_autoptr (CubeChain) chain = cube_chain_get (registry, CUBE_CHAIN_AUTHENTICATORS);
   g_autoptr (GPtrArray) complaints = g_ptr_array_new_with_free_func (g_free);
 
+  if (credentials->bearer_token != NULL)
+    g_ptr_array_add (complaints, g_strdup ("invalid bearer token"));
   for (guint i = 0; i < chain->n; i++)
     {
       const CubeAuthenticatorOps *ops = chain->impls[i]->ops;

@@ -29,9 +29,12 @@ test_authenticators (void)
   struct {
     const char *token, *user, *error;
   } cases[] = {
-    { "first", "first", NULL },          { "second", "second", NULL }, /* the first calls it wrong */
-    { "bad", NULL, "[first, second]" },  { "bad-both", NULL, "wrong" }, /* said twice, told once */
-    { "other", NULL, "Unauthorized" },   { NULL, NULL, "Unauthorized" },
+    { "first", "first", NULL },
+    { "second", "second", NULL }, /* the first calls it wrong */
+    { "bad", NULL, "[invalid bearer token, first, second]" },
+    { "bad-both", NULL, "[invalid bearer token, wrong]" }, /* said twice, told once */
+    { "other", NULL, "invalid bearer token" },
+    { NULL, NULL, "Unauthorized" },
   };
   Fixture fixture;
   GError *error = NULL;
