@@ -63,6 +63,7 @@ CUBE_EXPORT char *cube_schema_discovery_aggregated (CubeSchema *schema, gboolean
 CUBE_EXPORT char *cube_schema_openapi_v3_index (CubeSchema *schema);
 CUBE_EXPORT char *cube_schema_openapi_v3 (CubeSchema *schema, const char *path /* "api/v1", "apis/apps/v1" */); /* NULL = unknown */
 CUBE_EXPORT char *cube_schema_openapi_v2 (CubeSchema *schema);
+CUBE_EXPORT GBytes *cube_schema_openapi_v2_protobuf (CubeSchema *schema); /* the same as gnostic's openapi.v2.Document. (transfer full) */
 
 /* ---- tables ---- */
 /* Appends the JSON array of cells of @object's row ("cells":[…] without the key) to @out. @now_us: for ages. */

@@ -16,6 +16,7 @@ import urllib.request
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 HOST_IP = "192.0.2.10"
+KUBECTL = os.environ.get("CUBE_KUBECTL") or "kubectl"
 
 
 def run(*args, check=True, data=None, timeout=120, env=None):
@@ -91,7 +92,7 @@ class Cluster:
         wait("the daemon's end", lambda: not os.path.exists(f"/proc/{pid}") or "Z (zombie)" in open(f"/proc/{pid}/status").read(), 30)
 
     def kubectl(self, *args, check=True, data=None, timeout=120):
-        return run("kubectl", *args, check=check, data=data, timeout=timeout, env=self.env)
+        return run(KUBECTL, *args, check=check, data=data, timeout=timeout, env=self.env)
 
     def text(self, *args, **more):
         return self.kubectl(*args, **more).stdout

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.error
 
-from cluster import HOST_IP, TOP, Cluster, http, main, run, wait
+from cluster import HOST_IP, KUBECTL, TOP, Cluster, http, main, run, wait
 
 
 class Load:
@@ -89,7 +89,7 @@ def deployment_and_service(c):
 def look_and_touch(c):
     c.text("scale", "deployment/web", "--replicas=5")
     c.wait_ready("app=web", 5)
-    watch = subprocess.Popen(["kubectl", "get", "pods", "-w", "-l", "app=web"], stdout=subprocess.PIPE, text=True, env=c.env)
+    watch = subprocess.Popen([KUBECTL, "get", "pods", "-w", "-l", "app=web"], stdout=subprocess.PIPE, text=True, env=c.env)
     try:
         name = c.pods("app=web")[0]["metadata"]["name"]
         c.text("delete", "pod", name)

@@ -243,9 +243,25 @@ run_apis (HttpCall *call, const char *rest)
 #pragma weak cube_schema_openapi_v3
 #pragma weak cube_schema_openapi_v3_index
 
+/* What Go's clients ask for, with "@" or with "."; not an encoding of objects, so not known to the negotiation. */
+static gboolean
+wants_openapi_protobuf (HttpCall *call)
+{
+  const char *accept = soup_message_headers_get_list (soup_server_message_get_request_headers (call->msg), "Accept");
+  return accept != NULL && strstr (accept, "application/com.github.proto-openapi.spec.v2") != NULL;
+}
+
 static void
 run_openapi_v2 (HttpCall *call, const char *rest)
 {
+  g_autoptr (GBytes) wire = *rest == '\0' && wants_openapi_protobuf (call) ? cube_schema_openapi_v2_protobuf (call->server->schema) : NULL;
+  if (wire != NULL)
+    {
+      gsize length;
+      gpointer bytes = g_bytes_unref_to_data (g_steal_pointer (&wire), &length);
+      http_respond_text (call, 200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", bytes, (gssize) length);
+      return;
+    }
   respond_document (call, *rest == '\0' ? cube_schema_openapi_v2 (call->server->schema) : NULL);
 }
 
