@@ -96,26 +96,24 @@ static const WireField body_fields[] = { { "description", 1, WIRE_STRING, NULL }
                                          { NULL, 0, 0, NULL } };
 static const WireMessage body_message = { .fields = body_fields, .extensions = 6 };
 
-static const WireField query_fields[] = { { "required", 1, WIRE_BOOL, NULL },     { "in", 2, WIRE_STRING, NULL },
+static const WireField query_fields[] = { { "required", 1, WIRE_BOOL, NULL },      { "in", 2, WIRE_STRING, NULL },
                                           { "description", 3, WIRE_STRING, NULL }, { "name", 4, WIRE_STRING, NULL },
                                           { "type", 6, WIRE_STRING, NULL },        { "format", 7, WIRE_STRING, NULL },
                                           { "uniqueItems", 20, WIRE_BOOL, NULL },  { NULL, 0, 0, NULL } };
 static const WireMessage query_message = { .fields = query_fields, .extensions = 23 };
 
-static const WireField path_parameter_fields[] = { { "required", 1, WIRE_BOOL, NULL },     { "in", 2, WIRE_STRING, NULL },
+static const WireField path_parameter_fields[] = { { "required", 1, WIRE_BOOL, NULL },      { "in", 2, WIRE_STRING, NULL },
                                                    { "description", 3, WIRE_STRING, NULL }, { "name", 4, WIRE_STRING, NULL },
                                                    { "type", 5, WIRE_STRING, NULL },        { "format", 6, WIRE_STRING, NULL },
                                                    { "uniqueItems", 19, WIRE_BOOL, NULL },  { NULL, 0, 0, NULL } };
 static const WireMessage path_parameter_message = { .fields = path_parameter_fields, .extensions = 22 };
 
-static const WireField operation_fields[] = { { "description", 3, WIRE_STRING, NULL },
-                                              { "operationId", 5, WIRE_STRING, NULL },
-                                              { "produces", 6, WIRE_STRINGS, NULL },
-                                              { "consumes", 7, WIRE_STRINGS, NULL },
-                                              { "parameters", 8, WIRE_PARAMETERS, NULL },
-                                              { "responses", 9, WIRE_MESSAGE, &responses_message },
-                                              { "deprecated", 11, WIRE_BOOL, NULL },
-                                              { NULL, 0, 0, NULL } };
+static const WireField operation_fields[] = {
+  { "description", 3, WIRE_STRING, NULL },    { "operationId", 5, WIRE_STRING, NULL },
+  { "produces", 6, WIRE_STRINGS, NULL },      { "consumes", 7, WIRE_STRINGS, NULL },
+  { "parameters", 8, WIRE_PARAMETERS, NULL }, { "responses", 9, WIRE_MESSAGE, &responses_message },
+  { "deprecated", 11, WIRE_BOOL, NULL },      { NULL, 0, 0, NULL }
+};
 static const WireMessage operation_message = { .fields = operation_fields, .extensions = 13 };
 
 static const WireField path_fields[] = { { "get", 2, WIRE_MESSAGE, &operation_message },

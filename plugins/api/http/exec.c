@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exec, attach and port-forward over WebSocket: the subprotocols of Kubernetes' streaming clients. */
-#include "session.h"
+/* exec, attach and port-forward: the handshakes of Kubernetes' streaming clients and the subprotocols over WebSocket. */
+#include "exec.h"
 #include "tunnel.h"
 #include <string.h>
 
@@ -38,11 +38,10 @@ append_close (GByteArray *out, guint16 code)
   http_ws_append (out, HTTP_WS_CLOSE, NULL, 0, payload, sizeof payload);
 }
 
-/* The error channel: a Status for v4 and later, bare text of a failure before. */
-static void
-exec_append_end (HttpSession *session, GByteArray *out, const CubeValue *status)
+GString *
+http_exec_end_text (HttpSession *session, const CubeValue *status)
 {
-  g_autoptr (GString) text = g_string_new (NULL);
+  GString *text = g_string_new (NULL);
   CubeView root = status != NULL ? cube_value_root (status) : cube_view_none ();
   gboolean is_success = status == NULL || g_strcmp0 (cube_view_get_string (root, "status"), "Success") == 0;
   if (session->version >= 4)
@@ -54,6 +53,13 @@ exec_append_end (HttpSession *session, GByteArray *out, const CubeValue *status)
     }
   else if (!is_success)
     g_string_append (text, cube_view_string_or (cube_view_member (root, "message"), "failed"));
+  return text;
+}
+
+static void
+exec_append_end (HttpSession *session, GByteArray *out, const CubeValue *status)
+{
+  g_autoptr (GString) text = http_exec_end_text (session, status);
   if (text->len > 0)
     append_message (session, out, CUBE_CHANNEL_ERROR, text->str, text->len);
   append_close (out, 1000);
@@ -81,11 +87,11 @@ break_off (HttpSession *session, guint16 code)
   http_session_close (session);
 }
 
-static void
-take_resize (HttpSession *session, const guint8 *bytes, gsize length)
+void
+http_exec_resize (HttpSession *session, const char *json, gsize length)
 {
   CubeParseLimits limits = { .max_bytes = 1024, .max_depth = 4 };
-  g_autoptr (CubeValue) size = cube_value_from_json ((const char *) bytes, (gssize) length, &limits, NULL);
+  g_autoptr (CubeValue) size = cube_value_from_json (json, (gssize) length, &limits, NULL);
   if (size == NULL)
     return;
   gint64 columns = cube_view_int (cube_value_get (size, "Width"), 0), rows = cube_view_int (cube_value_get (size, "Height"), 0);
@@ -111,7 +117,7 @@ take_message (HttpSession *session, guint channel, const guint8 *bytes, gsize le
         http_session_send (session, CUBE_CHANNEL_STDIN, NULL, 0);
     }
   else if (channel == CUBE_CHANNEL_RESIZE && session->tty)
-    take_resize (session, bytes, length);
+    http_exec_resize (session, (const char *) bytes, length);
   else if (channel == CLOSE_SIGNAL && session->version >= 5 && length == 1 && bytes[0] == CUBE_CHANNEL_STDIN && session->has_stdin)
     http_session_send (session, CUBE_CHANNEL_STDIN, NULL, 0);
 }
@@ -165,8 +171,8 @@ ws_received (HttpSession *session, const void *bytes, gsize length)
 
 /* ---- to the agent ---- */
 
-static gboolean
-exec_open (HttpSession *session, const CubeNodeAgentOps *agent, gpointer state, GError **error)
+gboolean
+http_exec_open (HttpSession *session, const CubeNodeAgentOps *agent, gpointer state, GError **error)
 {
   gboolean is_exec = strcmp (session->kind, "exec") == 0;
   if (is_exec && CUBE_OPS_HAS (agent, exec))
@@ -215,12 +221,56 @@ forward_make_head (HttpSession *session)
   g_byte_array_prepend (session->out, frames->data, frames->len);
   g_mutex_unlock (&session->lock);
   if (session->n_ports == 0)
-    session->tunnel = http_tunnel_new (session);
+    session->tunnel = http_tunnel_new (session, &http_tunnel_forward);
   return ws_make_head (session);
 }
 
+/* ---- SPDY on the connection itself ---- */
+
+static gboolean
+spdy_open (HttpSession *session, const CubeNodeAgentOps *agent, gpointer state, GError **error)
+{
+  return TRUE; /* the tunnel asks the agent once the client has opened its streams */
+}
+
+static char *
+spdy_make_head (HttpSession *session)
+{
+  gboolean is_forward = strcmp (session->kind, "portforward") == 0;
+  session->tunnel = http_tunnel_new (session, is_forward ? &http_tunnel_forward : &http_tunnel_command);
+  return g_strdup_printf ("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n%s%s%s\r\n",
+                          session->protocol != NULL ? "X-Stream-Protocol-Version: " : "",
+                          session->protocol != NULL ? session->protocol : "", session->protocol != NULL ? "\r\n" : "");
+}
+
+static void
+spdy_received (HttpSession *session, const void *bytes, gsize length)
+{
+  if (session->tunnel != NULL && !http_tunnel_feed (session->tunnel, bytes, length))
+    http_session_close (session);
+}
+
+static void
+spdy_append (HttpSession *session, GByteArray *out, guint channel, const void *bytes, gsize length)
+{
+  /* its children write for themselves */
+}
+
+static void
+spdy_append_end (HttpSession *session, GByteArray *out, const CubeValue *status)
+{
+}
+
+static const HttpSessionOps spdy_ops = { .open = spdy_open,
+                                         .make_head = spdy_make_head,
+                                         .append = spdy_append,
+                                         .append_end = spdy_append_end,
+                                         .received = spdy_received,
+                                         .drained = http_tunnel_drained,
+                                         .ended = http_tunnel_end };
+
 static const HttpSessionOps exec_ops = {
-  .open = exec_open, .make_head = ws_make_head, .append = append_message, .append_end = exec_append_end, .received = ws_received
+  .open = http_exec_open, .make_head = ws_make_head, .append = append_message, .append_end = exec_append_end, .received = ws_received
 };
 static const HttpSessionOps forward_ops = { .open = forward_open,
                                             .make_head = forward_make_head,
@@ -269,14 +319,52 @@ choose_protocol (HttpSession *session, const char *offered, GError **error)
   return FALSE;
 }
 
+/* No version offered is the first one. */
+static gboolean
+choose_spdy_version (HttpSession *session, const char *offered, GError **error)
+{
+  static const char *const versions[] = { "channel.k8s.io", "v2.channel.k8s.io", "v3.channel.k8s.io", "v4.channel.k8s.io" };
+  gboolean is_forward = strcmp (session->kind, "portforward") == 0;
+  g_auto (GStrv) names = g_strsplit (offered != NULL ? offered : "", ",", 16);
+  session->version = 1;
+  if (names[0] == NULL && !is_forward)
+    return TRUE;
+  for (guint i = 0; names[i] != NULL; i++)
+    {
+      const char *name = g_strstrip (names[i]);
+      gboolean is_known = is_forward && strcmp (name, "portforward.k8s.io") == 0;
+      for (guint j = 0; !is_forward && j < G_N_ELEMENTS (versions); j++)
+        if (strcmp (name, versions[j]) == 0)
+          {
+            session->version = j + 1;
+            is_known = TRUE;
+          }
+      if (is_known)
+        {
+          session->protocol = g_strdup (name);
+          return TRUE;
+        }
+    }
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "unable to upgrade: unable to negotiate protocol: client supports [%s]",
+               offered != NULL ? offered : "");
+  return FALSE;
+}
+
 static gboolean
 check_upgrade (HttpSession *session, GError **error)
 {
   SoupMessageHeaders *headers = soup_server_message_get_request_headers (session->call->msg);
   const char *upgrade = soup_message_headers_get_list (headers, "Upgrade"),
              *key = soup_message_headers_get_one (headers, "Sec-WebSocket-Key");
+  if (upgrade != NULL && soup_header_contains (upgrade, "SPDY/3.1")
+      && soup_message_headers_header_contains (headers, "Connection", "Upgrade"))
+    {
+      session->ops = &spdy_ops;
+      session->is_raw = TRUE;
+      return choose_spdy_version (session, soup_message_headers_get_list (headers, "X-Stream-Protocol-Version"), error);
+    }
   if (upgrade == NULL || !soup_header_contains (upgrade, "websocket"))
-    return bad_request ("Upgrade request required: use a client that speaks WebSocket (kubectl 1.31 or later)", error);
+    return bad_request ("Upgrade request required", error);
   if (strcmp (session->call->method, "GET") != 0 || !soup_message_headers_header_contains (headers, "Connection", "Upgrade"))
     return bad_request ("a WebSocket begins with GET and Connection: Upgrade", error);
   if (!soup_message_headers_header_equals (headers, "Sec-WebSocket-Version", "13") || key == NULL || strlen (key) != 24)
@@ -288,7 +376,7 @@ check_upgrade (HttpSession *session, GError **error)
 static gboolean
 read_ports (HttpSession *session, const HttpQuery *query, GError **error)
 {
-  if (session->protocol != NULL && strcmp (session->protocol, HTTP_TUNNEL_PROTOCOL) == 0)
+  if (session->is_raw || (session->protocol != NULL && strcmp (session->protocol, HTTP_TUNNEL_PROTOCOL) == 0))
     return TRUE;
   g_auto (GStrv) texts = http_query_get_all (query, "ports");
   for (guint i = 0; texts[i] != NULL; i++)

@@ -320,7 +320,7 @@ http_session_write (HttpSession *session, GByteArray *frames)
   HttpStream *stream = target (session);
   if (stream == NULL || frames->len == 0)
     return;
-  if (session->parent == NULL)
+  if (session->parent == NULL || session->parent->is_raw)
     {
       http_stream_write (stream, frames->data, frames->len);
       return;

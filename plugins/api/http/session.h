@@ -25,8 +25,9 @@ struct _HttpSession {
   SoupServerMessage *msg;  /* until the connection is taken over */
   HttpCall *call;
   HttpStream *stream;      /* on the loop */
-  HttpSession *parent;     /* whose connection this one shares, in WebSocket messages */
-  guint32 data_id, error_id; /* of a child: its SPDY streams */
+  HttpSession *parent;     /* whose connection this one shares */
+  gboolean is_raw;         /* SPDY on the connection itself; else the frames of children lie in WebSocket messages */
+  guint32 spdy_ids[5];     /* of a child: its SPDY streams by channel (port-forward: 0 and CUBE_CHANNEL_ERROR); 0 = not there */
   const CubeImpl *agent;
   CubeStream backend;
   GError *error;
@@ -43,7 +44,7 @@ struct _HttpSession {
   gboolean is_base64;
   guint version;           /* of channel.k8s.io: 1, 4, 5 */
   HttpWsReader reader;
-  gpointer tunnel;         /* the SPDY connection inside a port-forward's WebSocket */
+  gpointer tunnel;         /* SPDY, when that is spoken */
   /* out: from the agent's threads to the loop */
   GMutex lock;
   GCond room;
