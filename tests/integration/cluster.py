@@ -16,7 +16,15 @@ import urllib.request
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 HOST_IP = "192.0.2.10"
-KUBECTL = os.environ.get("CUBE_KUBECTL") or "kubectl"
+CLIENTS = os.environ.get("CUBE_CLIENTS") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "cube-clients")
+
+
+def client(name):
+    """A client that tools/clients fetched: "kubectl-1.20/kubectl"."""
+    path = os.path.join(CLIENTS, name)
+    if not os.path.exists(path):
+        raise AssertionError(f"{path} is not there: tools/setup --tests fetches it")
+    return path
 
 
 def run(*args, check=True, data=None, timeout=120, env=None):
@@ -68,6 +76,7 @@ class Cluster:
         self.cube = os.path.realpath(cube)
         self.dir = tempfile.mkdtemp(prefix="cube-test-")
         self.options = list(options)
+        self.kubectl_path = os.environ.get("CUBE_KUBECTL") or "kubectl"
         self.env = dict(os.environ, KUBECONFIG=os.path.join(self.dir, "admin.kubeconfig"))
         self.env.pop("HTTPS_PROXY", None)
 
@@ -92,7 +101,7 @@ class Cluster:
         wait("the daemon's end", lambda: not os.path.exists(f"/proc/{pid}") or "Z (zombie)" in open(f"/proc/{pid}/status").read(), 30)
 
     def kubectl(self, *args, check=True, data=None, timeout=120):
-        return run(KUBECTL, *args, check=check, data=data, timeout=timeout, env=self.env)
+        return run(self.kubectl_path, *args, check=check, data=data, timeout=timeout, env=self.env)
 
     def text(self, *args, **more):
         return self.kubectl(*args, **more).stdout

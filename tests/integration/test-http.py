@@ -16,6 +16,7 @@ import threading
 import time
 
 import http_server
+from cluster import client
 from http_server import ask, equal, pod
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -509,14 +510,22 @@ def with_kubectl(server):
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise AssertionError("kubectl is not installed")
+    use_kubectl(server, kubectl)
 
+
+def with_old_kubectl(server):
+    """The same with Debian's: SPDY for exec and port-forward, OpenAPI as protobuf."""
+    use_kubectl(server, client("kubectl-1.20/kubectl"))
+
+
+def use_kubectl(server, kubectl):
     def k(*args, code=0, **more):
         done = subprocess.run([kubectl, "--kubeconfig", server.kubeconfig, *args], capture_output=True, timeout=60, **more)
         if done.returncode != code:
             raise AssertionError(f"kubectl {args}: {done.returncode}: {done.stderr.decode()}")
         return done.stdout
 
-    k("create", "namespace", "made")
+    k("apply", "-f", "-", input=b'{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"made"}}')
     k("create", "configmap", "a", "--from-literal=x=y", "-n", "made")
     k("create", "secret", "generic", "s", "--from-literal=x=y", "-n", "made")
     k("create", "deployment", "web", "--image=web:v1", "--replicas=2", "-n", "made")
@@ -528,11 +537,16 @@ def with_kubectl(server):
     k("delete", "deployment", "web", "-n", "made")
     has(k("explain", "pod.spec.containers.image"), b"image")
     equal(k("logs", "echo", "--tail=2"), b"line 0\nline 1\n")
-    old = b"v1.20" in k("version", "--client", "-o", "json")
-    if old:
-        return
+    k("apply", "-f", "-", "-n", "made", input=b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b"},"data":{"x":"y"}}')
+    k("delete", "configmap", "a", "b", "-n", "made")
+    k("delete", "secret", "s", "-n", "made")
+    streams(server, kubectl, k)
+
+
+def streams(server, kubectl, k):
     equal(k("exec", "-i", "echo", "--", "cat", input=b"to the end"), b"to the end")
     k("exec", "echo", "--", "exit", "3", code=3)
+    equal(len(k("exec", "echo", "--", "big", "3000")), 3000 * 1024)
     port = free_port()
     forward = subprocess.Popen([kubectl, "--kubeconfig", server.kubeconfig, "port-forward", "pod/echo", f"{port}:80"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -564,6 +578,6 @@ if __name__ == "__main__":
         os.chmod(folder, 0o755)
         http_server.run([set_up, identity, stranger_certificate, impersonation, verbs, shapes, documents, refusals, large_bodies, continue_expected,
                          slow_clients, connection_limit, watches, slow_watcher, large_lists, logs, exec_streams, exec_without_reader, exec_refusals, forward_legacy,
-                         with_kubectl], http_server.Server(sys.argv[1], folder, CONFIG))
+                         with_kubectl, with_old_kubectl], http_server.Server(sys.argv[1], folder, CONFIG))
     finally:
         shutil.rmtree(folder)

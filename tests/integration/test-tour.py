@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The README's tour with real kubectl and real containers: test-tour.py CUBE"""
+"""The README's tour with real kubectl and real containers: test-tour.py CUBE [KUBECTL]
+
+KUBECTL: the steps that differ most by client, with this kubectl of tools/clients ("kubectl-1.20"). All of them with any kubectl: CUBE_KUBECTL=PATH.
+"""
 import json
 import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
 
-from cluster import HOST_IP, KUBECTL, TOP, Cluster, http, main, run, wait
+from cluster import HOST_IP, TOP, Cluster, client, http, main, run, wait
 
 
 class Load:
@@ -89,7 +93,7 @@ def deployment_and_service(c):
 def look_and_touch(c):
     c.text("scale", "deployment/web", "--replicas=5")
     c.wait_ready("app=web", 5)
-    watch = subprocess.Popen([KUBECTL, "get", "pods", "-w", "-l", "app=web"], stdout=subprocess.PIPE, text=True, env=c.env)
+    watch = subprocess.Popen([c.kubectl_path, "get", "pods", "-w", "-l", "app=web"], stdout=subprocess.PIPE, text=True, env=c.env)
     try:
         name = c.pods("app=web")[0]["metadata"]["name"]
         c.text("delete", "pod", name)
@@ -375,5 +379,15 @@ def down_leaves_nothing(c):
 STEPS = [cube_up, deployment_and_service, look_and_touch, self_healing, readiness_leaves_service, rolling_update, rollback, bad_image, owners, restarts,
          selectors_and_configuration, namespaces, down_leaves_nothing]
 
+OTHER_CLIENT = [cube_up, deployment_and_service, look_and_touch, rolling_update, selectors_and_configuration, namespaces]
+
+
+def new_cluster(cube):
+    cluster = Cluster(cube, "--listen", "0.0.0.0:0")
+    if len(sys.argv) > 2:
+        cluster.kubectl_path = client(sys.argv[2] + "/kubectl")
+    return cluster
+
+
 if __name__ == "__main__":
-    main(lambda cube: Cluster(cube, "--listen", "0.0.0.0:0"), STEPS)
+    main(new_cluster, OTHER_CLIENT if len(sys.argv) > 2 else STEPS)
