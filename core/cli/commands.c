@@ -47,9 +47,13 @@ static const CubeCommandOption output_options[] = {
   STRING ("node-name", 0, options.node_name, "NAME", NULL, "Name of this machine's node (default its host name).")
 #define FOREGROUND \
   FLAG ("foreground", 'f', options.is_foreground, "Stay in the foreground and log to standard error; for systemd and for debugging.")
+#define LOG \
+  STRING ("log-level", 0, options.log_level, "LEVEL", "error warning info debug", \
+          "What is logged: error, warning, info (default) or debug; each has those before it."), \
+  STRING ("log-format", 0, options.log_format, "FORMAT", "text json", "How: text (default), or json, an object a line.")
 #define UP_TIMEOUT INT ("timeout", 0, timeout_s, "SECONDS", "How long to wait for readiness (default 120).")
 
-static const CubeCommandOption up_options[] = { LISTEN, ROLES, RUNTIME, SIM_NODES, NODE_NAME, PLUGIN_DIR, FOREGROUND, UP_TIMEOUT, END };
+static const CubeCommandOption up_options[] = { LISTEN, ROLES, RUNTIME, SIM_NODES, NODE_NAME, PLUGIN_DIR, FOREGROUND, LOG, UP_TIMEOUT, END };
 static const CubeCommandOption agent_options[] = {
   PATH ("kubeconfig", 'k', options.kubeconfig, "FILE", "FILE", "The server, and who to be there."),
   RUNTIME,
@@ -57,6 +61,7 @@ static const CubeCommandOption agent_options[] = {
   NODE_NAME,
   PLUGIN_DIR,
   FOREGROUND,
+  LOG,
   UP_TIMEOUT,
   END
 };

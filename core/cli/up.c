@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cube up, server (and, for agent.c, agent): start the daemon in the background and wait until it is ready; or run it in the foreground. */
 #include "cli.h"
+#include <daemon/log.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -11,22 +12,51 @@
 #include <unistd.h>
 
 #define POLL_US (20 * 1000)
+#define REASON_FD 3 /* the daemon's end of the pipe */
 
-/* Starts `cube <same arguments> --foreground` detached, its output into the log. Returns its pid, or -1. */
-static pid_t
-spawn_daemon (int argc, char **argv, const CubeOptions *options, GError **error)
+/* In the child: `cube <same arguments> --foreground` with its output in the log, the reason of an early end in the pipe. */
+static void
+become_daemon (char *const *args, int log_fd, int null_fd, int reason_fd)
 {
-  g_autofree char *log_path = g_build_filename (options->data_dir, "cube.log", NULL);
+  setsid ();
+  dup2 (null_fd, STDIN_FILENO);
+  dup2 (log_fd, STDOUT_FILENO);
+  dup2 (log_fd, STDERR_FILENO);
+  dup2 (reason_fd, REASON_FD);
+  fcntl (REASON_FD, F_SETFD, 0); /* when it was that one already */
+  close_range (REASON_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+  execv ("/proc/self/exe", args);
+  _exit (127);
+}
+
+static int
+open_log (const CubeOptions *options, GError **error)
+{
+  g_autofree char *path = g_build_filename (options->data_dir, "cube.log", NULL);
   if (g_mkdir_with_parents (options->data_dir, 0700) != 0)
     {
       g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "data directory %s: %s", options->data_dir, g_strerror (errno));
       return -1;
     }
-  int log_fd = open (log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  int fd = open (path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0)
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "log %s: %s", path, g_strerror (errno));
+  return fd;
+}
+
+/* Starts the daemon detached. Returns its pid, or -1; *ret_reason_fd: where its reason can be read, should it end early. */
+static pid_t
+spawn_daemon (int argc, char **argv, const CubeOptions *options, int *ret_reason_fd, GError **error)
+{
+  int ends[2];
+  int log_fd = open_log (options, error);
+  if (log_fd < 0)
+    return -1;
   int null_fd = open ("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (log_fd < 0 || null_fd < 0)
+  if (null_fd < 0 || pipe2 (ends, O_CLOEXEC | O_NONBLOCK) != 0)
     {
-      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "log %s: %s", log_path, g_strerror (errno));
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "/dev/null or a pipe: %s", g_strerror (errno));
+      close (log_fd);
       return -1;
     }
   g_autoptr (GPtrArray) args = g_ptr_array_new ();
@@ -35,37 +65,31 @@ spawn_daemon (int argc, char **argv, const CubeOptions *options, GError **error)
     g_ptr_array_add (args, argv[i]);
   g_ptr_array_add (args, (gpointer) "--foreground");
   g_ptr_array_add (args, NULL);
+  g_setenv (CUBE_REASON_FD, G_STRINGIFY (REASON_FD), TRUE);
   pid_t pid = fork ();
   if (pid == 0)
-    {
-      setsid ();
-      dup2 (null_fd, STDIN_FILENO);
-      dup2 (log_fd, STDOUT_FILENO);
-      dup2 (log_fd, STDERR_FILENO);
-      close_range (3, ~0U, CLOSE_RANGE_CLOEXEC);
-      execv ("/proc/self/exe", (char *const *) args->pdata);
-      _exit (127);
-    }
-  close (log_fd);
-  close (null_fd);
+    become_daemon ((char *const *) args->pdata, log_fd, null_fd, ends[1]);
+  g_unsetenv (CUBE_REASON_FD);
   if (pid < 0)
     g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "fork: %s", g_strerror (errno));
+  close (log_fd);
+  close (null_fd);
+  close (ends[1]);
+  *ret_reason_fd = ends[0];
   return pid;
 }
 
-/* The last line of the log that says why. (transfer full) (nullable) */
+/* What the daemon that ended with @status said, or how it ended. (transfer full) */
 static char *
-last_complaint (const CubeOptions *options)
+reason_of_end (int reason_fd, int status)
 {
-  g_autofree char *log_path = g_build_filename (options->data_dir, "cube.log", NULL);
-  g_autofree char *text = NULL;
-  if (!g_file_get_contents (log_path, &text, NULL, NULL))
-    return NULL;
-  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-  for (guint i = g_strv_length (lines); i-- > 0;)
-    if (g_str_has_prefix (lines[i], "cube: "))
-      return g_strdup (lines[i] + strlen ("cube: "));
-  return NULL;
+  char text[4096];
+  ssize_t n = read (reason_fd, text, sizeof text - 1);
+  if (n > 0)
+    return g_strndup (text, (gsize) n);
+  return WIFSIGNALED (status)
+             ? g_strdup_printf ("the daemon was ended by signal %d (%s)", WTERMSIG (status), g_strsignal (WTERMSIG (status)))
+             : g_strdup ("the daemon ended without a word");
 }
 
 static const char *
@@ -80,7 +104,7 @@ remedy (const char *why)
     { "no storage plugin", "the plugin folder is incomplete: build or install cube again" },
     { "containerd", "are the packages containerd and runc installed? The details are in DIR/containerd/containerd.log" },
   };
-  for (guint i = 0; why != NULL && i < G_N_ELEMENTS (table); i++)
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++)
     if (strstr (why, table[i].word) != NULL)
       return table[i].advice;
   return "cube doctor looks for the cause; the log says more: DIR/cube.log";
@@ -123,9 +147,9 @@ progress_of (CubeView status, char **last)
   show_progress (text, last);
 }
 
-/* Polls until ready, dead, or out of time. */
+/* Polls until ready, dead, or out of time. @pid 0: one that ran before. */
 static int
-wait_ready (pid_t pid, const CubeOptions *options, gint64 timeout_us)
+wait_ready (pid_t pid, int reason_fd, const CubeOptions *options, gint64 timeout_us)
 {
   gint64 deadline = g_get_monotonic_time () + timeout_us;
   g_autofree char *last = NULL;
@@ -134,8 +158,9 @@ wait_ready (pid_t pid, const CubeOptions *options, gint64 timeout_us)
       int status;
       if (pid > 0 && waitpid (pid, &status, WNOHANG) == pid)
         {
-          g_autofree char *why = last_complaint (options);
-          g_printerr ("cube: %s\n  %s\n", why != NULL ? why : "the daemon ended without a word", remedy (why));
+          g_autofree char *why = reason_of_end (reason_fd, status);
+          fflush (stdout);
+          g_printerr ("cube: %s\n  %s\n", why, remedy (why));
           return 1;
         }
       g_autoptr (CubeValue) answer = cube_control_call (options->data_dir, "status", NULL);
@@ -170,9 +195,15 @@ cube_cli_start_daemon (int argc, char **argv, const CubeArguments *arguments, co
                   options->is_agent ? "a server" : "an agent", options->data_dir);
       return 1;
     }
-  pid_t pid = running != NULL ? 0 : spawn_daemon (argc, argv, options, &error);
+  int reason_fd = -1;
+  pid_t pid = running != NULL ? 0 : spawn_daemon (argc, argv, options, &reason_fd, &error);
   if (pid >= 0)
-    return wait_ready (pid, options, (gint64) (arguments->timeout_s >= 0 ? arguments->timeout_s : 120) * G_USEC_PER_SEC);
+    {
+      int status = wait_ready (pid, reason_fd, options, (gint64) (arguments->timeout_s >= 0 ? arguments->timeout_s : 120) * G_USEC_PER_SEC);
+      if (reason_fd >= 0)
+        close (reason_fd);
+      return status;
+    }
   g_printerr ("cube: %s\n  %s\n", error->message, remedy (error->message));
   return 1;
 }

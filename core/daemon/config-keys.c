@@ -17,6 +17,8 @@ const char cube_config_keys[] =
     "nodePortRange string 30000-32767 Ports of Services of type NodePort.\n"
     "runtimeEndpoint string - Socket of a container runtime to use instead of a containerd of Cube's own.\n"
     "kubeconfig string - For cube agent: the file that names the server.\n"
+    "logLevel string info What is logged: error, warning, info or debug; each has those before it.\n"
+    "logFormat string text text, or json: an object a line.\n"
     "storage object - Where objects are kept: plugin, location, volatile, history.\n"
     "plugins object - A plugin's own part, by its name; cube plugins lists the names.\n"
     "pluginFolders string-list - Further plugin folders.\n"

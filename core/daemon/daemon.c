@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One process: plugins, store, client, components by role, controllers; ready when all of them say so; down in reverse. */
 #include "daemon.h"
+#include "log.h"
 #include <client/client-private.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -266,6 +267,7 @@ check_ready (gpointer data)
     {
       daemon->ready_us = g_get_monotonic_time ();
       daemon->step = "ready";
+      cube_notify ("STATUS=ready");
       g_message ("ready after %.3f s", (double) (daemon->ready_us - daemon->started_us) / G_USEC_PER_SEC);
       return;
     }
@@ -389,6 +391,8 @@ bring_up (Daemon *daemon, const CubePluginDescriptor *const *builtin, GError **e
   g_autofree char *own = g_build_filename (daemon->options->data_dir, "plugins", NULL);
   g_mkdir_with_parents (own, 0700);
   daemon->plugins = cube_options_load_plugins (daemon->options, daemon->process, daemon->registry, builtin);
+  g_message ("cube %s starts in %s: roles %s, runtime %s", CUBE_VERSION, daemon->options->data_dir, daemon->options->roles,
+             daemon->options->runtime);
   if (daemon->options->is_agent)
     return bring_up_agent (daemon, error);
   daemon->step = "store";
@@ -429,12 +433,48 @@ bring_down (Daemon *daemon)
     cube_plugins_stop (daemon->plugins, NULL);
 }
 
+static gboolean
+on_hangup (gpointer data)
+{
+  cube_log_reopen ();
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+start_log (const CubeOptions *options)
+{
+  CubeLogLevel level = CUBE_LOG_INFO;
+  CubeLogFormat format = CUBE_LOG_TEXT;
+  g_autofree char *path = g_build_filename (options->data_dir, "cube.log", NULL);
+  cube_log_level_from_name (options->log_level, &level);
+  cube_log_format_from_name (options->log_format, &format);
+  /* What `cube down` says of a dead cluster is for people: only what went wrong. */
+  cube_log_start (options->is_teardown ? MIN (level, CUBE_LOG_WARNING) : level, format, path);
+  if (cube_log_is_file ()) /* else a hangup is a terminal that went away */
+    g_unix_signal_add (SIGHUP, on_hangup, NULL);
+}
+
+/* The reason this process ends, where each who may want to know looks. */
+static void
+say_why (const CubeOptions *options, const char *reason)
+{
+  g_autofree char *state = g_strdup_printf ("STATUS=%s", reason);
+  cube_notify_reason (reason);
+  cube_notify (g_strdelimit (state, "\n", ' '));
+  if (options->is_teardown) /* somebody at a terminal waits for `cube down` */
+    g_printerr ("cube: %s\n", reason);
+  else
+    cube_log_error (reason);
+}
+
 int
 cube_daemon_run (const CubeOptions *options, const CubePluginDescriptor *const *builtin)
 {
   g_autoptr (GError) error = NULL;
   Daemon daemon = { .options = options, .lock_fd = -1, .started_us = g_get_monotonic_time (), .step = "start" };
   prctl (PR_SET_NAME, "cube", 0, 0, 0);
+  cube_notify_init ();
+  start_log (options);
   daemon.loop = g_main_loop_new (NULL, FALSE);
   daemon.process = cube_process_new ();
   daemon.components = g_ptr_array_new ();
@@ -449,9 +489,13 @@ cube_daemon_run (const CubeOptions *options, const CubePluginDescriptor *const *
   signal (SIGPIPE, SIG_IGN);
   gboolean ok = bring_up (&daemon, builtin, &error);
   if (ok && !options->is_teardown)
-    g_main_loop_run (daemon.loop);
+    {
+      cube_notify (daemon.ready_us != 0 ? "READY=1" : "READY=1\nSTATUS=started, not every node is ready yet");
+      g_main_loop_run (daemon.loop);
+    }
   else if (!ok)
-    g_printerr ("cube: %s\n", error->message);
+    say_why (options, error->message);
+  cube_notify ("STOPPING=1");
   bring_down (&daemon);
   g_free (daemon.kubeconfig);
   g_free (daemon.server);

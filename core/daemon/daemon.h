@@ -18,6 +18,7 @@ typedef struct {
   gint sim_nodes;          /* -1 = by runtime */
   gboolean is_agent;       /* `cube agent`: no store of its own, the objects are a server's */
   char *kubeconfig;        /* agent: (nullable) how to reach the server and who to be there */
+  char *log_level, *log_format; /* names; log.h */
   gboolean is_foreground;
   gboolean is_teardown;    /* `cube down` without a living daemon: attach, clean up, end */
   CubeValue *config;       /* the file, parsed and checked; NULL = none */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon.h"
+#include "log.h"
 #include <gio/gio.h>
 #include <plugin/config-schema.h>
 #include <string.h>
@@ -22,6 +23,8 @@ cube_options_clear (CubeOptions *options)
   g_free (options->runtime);
   g_free (options->node_name);
   g_free (options->config_path);
+  g_free (options->log_level);
+  g_free (options->log_format);
   g_free (options->kubeconfig);
   g_strfreev (options->plugin_dirs);
   cube_value_unref (options->config);
@@ -114,6 +117,21 @@ join_strings (CubeView list)
 }
 
 static gboolean
+check_log_words (CubeOptions *options, GError **error)
+{
+  CubeLogLevel level;
+  CubeLogFormat format;
+  if (!cube_log_level_from_name (options->log_level, &level))
+    g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "log level \"%s\" is unknown (known: error, warning, info, debug)",
+                 options->log_level);
+  else if (!cube_log_format_from_name (options->log_format, &format))
+    g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "log format \"%s\" is unknown (known: text, json)", options->log_format);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
 check_words (CubeOptions *options, GError **error)
 {
   static const char *const known[] = { "api", "controllers", "scheduler", "node", NULL };
@@ -167,6 +185,8 @@ cube_options_complete (CubeOptions *options, GError **error)
   g_autofree char *node_name = default_node_name ();
   fill (&options->data_dir, config, "dataDir", geteuid () == 0 ? "/var/lib/cube" : user_dir);
   fill (&options->runtime, config, "runtime", "cri");
+  fill (&options->log_level, config, "logLevel", "info");
+  fill (&options->log_format, config, "logFormat", "text");
   fill (&options->node_name, config, "nodeName", node_name);
   fill (&options->listen, config, "listen", g_str_equal (options->runtime, "sim") ? "127.0.0.1:6443" : "0.0.0.0:6443");
   fill (&options->kubeconfig, config, "kubeconfig", NULL);
@@ -187,5 +207,6 @@ cube_options_complete (CubeOptions *options, GError **error)
   options->data_dir = canonical;
   g_autofree char *address = NULL;
   guint16 port;
-  return check_words (options, error) && cube_options_split_listen (options->listen, &address, &port, error);
+  return check_words (options, error) && check_log_words (options, error)
+         && cube_options_split_listen (options->listen, &address, &port, error);
 }

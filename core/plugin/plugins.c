@@ -265,8 +265,9 @@ install (CubePlugins *plugins, CubePluginImage *image, GError **error)
       for (Plugin *stale; (stale = find_plugin (plugins, fresh->name, path)) != NULL;)
         drop_from_list (plugins, stale);
       add_to_list (plugins, fresh);
-      g_message ("plugin %s %s %s from %s", fresh->name, fresh->image->descriptor.version, was_running ? "replaced" : "loaded",
-                 fresh->path);
+      /* At the start one a plugin; later it is news. */
+      g_log (G_LOG_DOMAIN, plugins->is_started ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_DEBUG, "plugin %s %s %s from %s", fresh->name,
+             fresh->image->descriptor.version, was_running ? "replaced" : "loaded", fresh->path);
       return TRUE;
     }
   plugin_free (fresh);

@@ -3,10 +3,12 @@
 """The command line with simulated nodes: no root, no other program. TAP."""
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import tempfile
 
@@ -113,13 +115,11 @@ def doctor(sim, *more):
 
 def doctor_finds_nothing_and_leaves_nothing():
     with Sim() as sim:
-        os.rmdir(sim.dir)
-        before = sorted(os.listdir(os.path.dirname(sim.dir)))
-        checks = doctor(sim, "--runtime", "sim")
+        checks = doctor(sim, "--runtime", "sim", "--data-dir", os.path.join(sim.dir, "to", "come"))
         assert {c["result"] for c in checks.values()} <= {"ok", "warning"}, checks
         assert {"kernel", "clock", "fsync time", "API port", "plugins", "database"} <= set(checks), checks
         assert all("remedy" in c for c in checks.values() if c["result"] != "ok"), checks
-        assert sorted(os.listdir(os.path.dirname(sim.dir))) == before
+        assert os.listdir(sim.dir) == [], os.listdir(sim.dir)
         expect(sim.up("--roles", "api"), 0)
         checks = doctor(sim)
         assert "is ready" in checks["cluster"]["found"] and checks["API port"]["result"] == "ok", checks
@@ -178,9 +178,86 @@ def misspelt_words_name_the_nearest():
     assert version["kubernetes"].startswith("v1.") and version["pluginABI"], version
 
 
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z (error  |warning|info   |debug  ) [\w-]+: .")
+
+
+def log_of(sim):
+    with open(os.path.join(sim.dir, "cube.log"), encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def log_has_levels_and_formats():
+    with Sim() as sim:
+        expect(sim.up("--roles", "api"), 0)
+        lines = log_of(sim)
+        assert lines and all(LINE.match(line) for line in lines), lines
+        assert not any("loaded from" in line for line in lines), "a line a plugin is for debugging"
+        assert any("ready after" in line for line in lines), lines
+        sim.cube("down")
+        os.remove(os.path.join(sim.dir, "cube.log"))
+        expect(sim.up("--roles", "api", "--log-level", "debug", "--log-format", "json"), 0)
+        entries = [json.loads(line) for line in log_of(sim)]
+        assert any(e["level"] == "debug" and "loaded from" in e["message"] and e["from"] == "plugin" for e in entries), entries[:5]
+        assert all(set(e) == {"time", "level", "from", "message"} for e in entries)
+        expect(sim.cube("up", "--log-level", "loud"), 2, "known: error, warning, info, debug")
+
+
+def log_is_opened_again_on_hangup():
+    with Sim() as sim:
+        expect(sim.up("--roles", "api"), 0)
+        path = os.path.join(sim.dir, "cube.log")
+        os.rename(path, path + ".1")
+        os.kill(sim.status()["pid"], signal.SIGHUP)
+        wait("the new log", lambda: os.path.exists(path) and log_of(sim), 20)
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        assert sim.status()["ready"]
+
+
+def reason_does_not_come_from_the_log():
+    """What `up` says is the reason of this start, whatever stands in the log."""
+    with Sim() as sim:
+        expect(sim.up("--roles", "api"), 0)
+        sim.cube("down")
+        with open(os.path.join(sim.dir, "cube.log"), "a", encoding="utf-8") as file:
+            file.write("cube: an old story\n")
+        path = os.path.join(sim.dir, "store", "store.db")
+        with open(path, "r+b") as file:
+            file.write(b"no database at all")
+        done = sim.up("--roles", "api", "--log-level", "error", "--log-format", "json")
+        expect(done, 1, "store.db", "cube doctor")
+        assert "an old story" not in done.stderr, done.stderr
+        last = json.loads(log_of(sim)[-1])
+        assert last["level"] == "error" and "store.db" in last["message"], last
+
+
+def foreground_notifies_its_manager():
+    """systemd's protocol: a datagram each to NOTIFY_SOCKET."""
+    with Sim() as sim, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        address = os.path.join(sim.dir, "notify")
+        manager.bind(address)
+        manager.settimeout(60)
+        daemon = subprocess.Popen([CUBE, "up", "--foreground", "--runtime", "sim", "--listen", "127.0.0.1:0", "--data-dir", sim.dir],
+                                  env=dict(os.environ, NOTIFY_SOCKET=address), stderr=subprocess.PIPE, text=True)
+        try:
+            seen = ""
+            while "READY=1" not in seen:
+                seen += manager.recv(4096).decode() + "\n"
+            while "STATUS=ready" not in seen:
+                seen += manager.recv(4096).decode() + "\n"
+            daemon.send_signal(signal.SIGTERM)
+            while "STOPPING=1" not in seen:
+                seen += manager.recv(4096).decode() + "\n"
+            _, text = daemon.communicate(timeout=60)
+            assert daemon.returncode == 0 and all(LINE.match(line) for line in text.splitlines()), text
+        finally:
+            daemon.kill()
+            daemon.wait()
+
+
 TESTS = [dead_simulation_goes_down_without_containerd, broken_state_is_refused, port_in_use_names_the_remedy, unknown_configuration_key_is_named,
          second_up_changes_nothing, doctor_finds_nothing_and_leaves_nothing, doctor_names_who_holds_the_port, doctor_sees_what_is_broken,
-         help_of_every_command, misspelt_words_name_the_nearest]
+         help_of_every_command, misspelt_words_name_the_nearest, log_has_levels_and_formats, log_is_opened_again_on_hangup,
+         reason_does_not_come_from_the_log, foreground_notifies_its_manager]
 
 if __name__ == "__main__":
     print(f"1..{len(TESTS)}", flush=True)
