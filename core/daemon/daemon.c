@@ -72,6 +72,20 @@ set_config_fact (Daemon *daemon, const char *fact, const char *key, const char *
     cube_context_set_fact (daemon->context, fact, value);
 }
 
+/* A server that listens everywhere is reached where packets to elsewhere leave from. */
+static void
+set_advertised (Daemon *daemon, const char *listen_address)
+{
+  g_autofree char *configured = cube_context_fact (daemon->context, "advertise-address");
+  g_autoptr (GInetAddress) listen = g_inet_address_new_from_string (listen_address);
+  g_autofree char *address = NULL;
+  if (configured != NULL || daemon->options->is_agent || listen == NULL || !g_inet_address_get_is_any (listen))
+    return;
+  address = cube_local_address ("192.0.2.1");
+  if (address != NULL)
+    cube_context_set_fact (daemon->context, "advertise-address", address);
+}
+
 static gboolean
 set_facts (Daemon *daemon, GError **error)
 {
@@ -91,6 +105,7 @@ set_facts (Daemon *daemon, GError **error)
   if (options->is_teardown)
     cube_context_set_fact (daemon->context, "teardown", "true");
   set_config_fact (daemon, "advertise-address", "advertiseAddress", NULL);
+  set_advertised (daemon, address);
   set_config_fact (daemon, "cluster-cidr", "clusterCIDR", NULL);
   set_config_fact (daemon, "service-cidr", "serviceCIDR", "10.96.0.0/16");
   set_config_fact (daemon, "cluster-dns", "clusterDNS", "10.96.0.10");

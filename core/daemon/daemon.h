@@ -57,6 +57,8 @@ void cube_control_free (CubeControl *control); /* removes the socket */
 CubeValue *cube_control_call (const char *data_dir, const char *op, GError **error);
 
 /* ---- pieces of the daemon ---- */
+/* The address packets to @remote (in digits) leave with; nothing is sent. NULL: there is no way. (transfer full) */
+char *cube_local_address (const char *remote);
 /* An agent's client of its server: *ret_kubeconfig is the file that says where it is and who we are. FALSE names what is missing. */
 gboolean cube_agent_connect (CubeContext *context, const CubeOptions *options, CubeClient **ret_client, char **ret_kubeconfig, char **ret_server,
                              GError **error);

@@ -123,7 +123,47 @@ def server_comes_up(pair):
     pair.up()
 
 
-STEPS = [simulated_agent_joins_by_kubeconfig, agent_without_a_server_is_refused, server_comes_up]
+def agent_joins_with_real_containers(pair):
+    pair.machine.cube("agent", "--kubeconfig", remote_kubeconfig(pair), "--node-name", "node-b")
+    assert pair.is_ready("node-b")
+    assert pair.node("node-b")["status"]["addresses"][0]["address"] == OTHER_IP
+
+
+def remote_kubeconfig(pair):
+    """The administrator's file with the address others reach the server at."""
+    path = os.path.join(pair.dir, "remote.kubeconfig")
+    with open(os.path.join(pair.dir, "admin.kubeconfig"), encoding="utf-8") as file:
+        text = file.read().replace("https://127.0.0.1:", f"https://{HOST_IP}:")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+WEB = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 4
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      topologySpreadConstraints: [{maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}}]
+      containers: [{name: web, image: "cube.local/web:v1", readinessProbe: {httpGet: {path: /, port: 8080}}}]
+"""
+
+
+def deployment_spreads_over_both(pair):
+    pair.apply(WEB)
+    pods = pair.wait_ready("app=web", 4)
+    nodes = [p["spec"]["nodeName"] for p in pods]
+    assert set(nodes) == {"node-a", "node-b"}, nodes
+
+
+STEPS = [simulated_agent_joins_by_kubeconfig, agent_without_a_server_is_refused, server_comes_up,
+         agent_joins_with_real_containers, deployment_spreads_over_both]
 
 
 def main():

@@ -95,7 +95,8 @@ http_make_certificate (HttpServer *server, GTlsCertificate **ret_certificate, GT
       g_prefix_error (error, "server certificate: ");
       return FALSE;
     }
-  g_autofree char *both = g_strconcat (certificate_pem, "\n", key_pem, NULL);
+  /* the authority goes along: who knows nothing but its hash (an agent that joins) can check the rest */
+  g_autofree char *both = g_strconcat (certificate_pem, "\n", ca_pem, "\n", key_pem, NULL);
   g_autoptr (GTlsCertificate) certificate = g_tls_certificate_new_from_pem (both, -1, error);
   g_autoptr (GTlsCertificate) ca = certificate != NULL ? g_tls_certificate_new_from_pem (ca_pem, -1, error) : NULL;
   memset (key_pem, 0, strlen (key_pem));

@@ -22,6 +22,7 @@ struct _NodeRegistration {
   gint network_ready; /* atomic */
   gint64 eager_us;
   char *configured_cidr;
+  char *problem; /* why it is not registered, as last told */
   /* the pass's (one at a time) */
   gboolean is_registered, is_changed;
   char *wanted_cidr;
@@ -403,9 +404,13 @@ pass_work (gpointer data)
   check_runtime (self);
   if (!self->is_registered && !register_node (self, &error))
     {
-      g_warning ("node %s: not registered: %s", self->agent->node_name, error->message);
+      if (g_strcmp0 (self->problem, error->message) != 0) /* once, not with each try */
+        g_warning ("node %s: not registered: %s", self->agent->node_name, error->message);
+      g_free (self->problem);
+      self->problem = g_strdup (error->message);
       return;
     }
+  g_clear_pointer (&self->problem, g_free);
   report_status (self);
   renew_lease (self);
 }
@@ -417,7 +422,8 @@ next_delay (NodeRegistration *self)
     return 0;
   if (self->runtime_problem != NULL || !self->is_registered)
     {
-      self->eager_us = MIN (MAX (self->eager_us * 3 / 2, EAGER_US), self->is_ready ? PERIOD_US / 5 : EAGER_LAST_US);
+      self->eager_us = MIN (MAX (self->eager_us * 3 / 2, EAGER_US),
+                            self->is_ready || self->problem != NULL ? PERIOD_US / 5 : EAGER_LAST_US);
       return self->eager_us;
     }
   self->eager_us = 0;
