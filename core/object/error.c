@@ -88,7 +88,7 @@ static const struct {
   [CUBE_ERROR_SERVER_TIMEOUT] = { "ServerTimeout", 500 },
   [CUBE_ERROR_TIMEOUT] = { "Timeout", 504 },
   [CUBE_ERROR_STORE_READ_ERROR] = { "StorageReadError", 500 },
-  [CUBE_ERROR_NO_SPACE] = { "InsufficientStorage", 507 },
+  [CUBE_ERROR_NO_SPACE] = { "InternalError", 507 }, /* Kubernetes has no reason of its own for it */
 };
 
 CubeErrorDetails *
@@ -194,10 +194,12 @@ cube_error_reason (const GError *error)
 CubeErrorCode
 cube_error_code_from_reason (const char *reason, int http_code)
 {
-  if (reason != NULL && *reason != '\0')
-    for (guint code = 1; code < CUBE_ERROR_N; code++)
-      if (g_str_equal (table[code].reason, reason))
-        return (CubeErrorCode) code;
+  CubeErrorCode found = CUBE_ERROR_UNKNOWN;
+  for (guint code = CUBE_ERROR_N - 1; reason != NULL && *reason != '\0' && code > 0; code--)
+    if (g_str_equal (table[code].reason, reason) && (found == CUBE_ERROR_UNKNOWN || table[found].http_code != http_code))
+      found = (CubeErrorCode) code;
+  if (found != CUBE_ERROR_UNKNOWN)
+    return found;
   if (http_code == 500)
     return CUBE_ERROR_INTERNAL;
   if (http_code == 409)

@@ -28,7 +28,7 @@ typedef enum {
   CUBE_ERROR_SERVER_TIMEOUT,        /* 500 ServerTimeout */
   CUBE_ERROR_TIMEOUT,               /* 504 Timeout */
   CUBE_ERROR_STORE_READ_ERROR,      /* 500 StorageReadError */
-  CUBE_ERROR_NO_SPACE,              /* 507: the disk is full; reads go on */
+  CUBE_ERROR_NO_SPACE,              /* 507, as InternalError: the disk is full; reads go on */
   CUBE_ERROR_N
 } CubeErrorCode;
 

@@ -261,14 +261,14 @@ test_failed_batch (gconstpointer data)
   ask (&f, &answers, PODS, "x", FALSE, 7777);
   ask (&f, &answers, LEASES, "l", FALSE, before);
   fault_storage_hold (f.fault, FALSE);
-  check_answers (&answers, "x:ok b:InsufficientStorage b:InsufficientStorage a:InsufficientStorage x:Conflict l:ok ");
+  check_answers (&answers, "x:ok b:InternalError b:InternalError a:InternalError x:Conflict l:ok ");
   g_assert_null (cube_store_get (f.store, PODS, "default", "b"));
   g_autoptr (CubeObject) a = cube_store_get (f.store, PODS, "default", "a");
   g_assert_cmpuint (cube_object_revision (a), ==, first);
   g_assert_false (cube_context_get_health (f.context, &health));
   g_assert_nonnull (strstr (health, "read-only"));
   ask (&f, &answers, PODS, "c", FALSE, 0); /* not even tried */
-  check_answers (&answers, "c:InsufficientStorage ");
+  check_answers (&answers, "c:InternalError ");
   fault_storage_heal (f.fault);
   /* It finds out by itself. */
   g_autofree char *now = NULL;
