@@ -7,6 +7,22 @@
 
 /* ---- the body against the request ---- */
 
+/* As Go's decoder, for the two fields that are looked at before all others. */
+static gboolean
+check_text (CubeMut *root, const char *key, const char *kind, GError **error)
+{
+  CubeMut *value = cube_mut_member (root, key);
+  CubeValueType type = value != NULL ? cube_mut_type (value) : CUBE_VALUE_NULL;
+  if (type == CUBE_VALUE_NULL || type == CUBE_VALUE_STRING)
+    return TRUE;
+  g_set_error (
+      error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+      "the object provided is unrecognized (must be of type %s): couldn't get version/kind; json parse error: json: cannot unmarshal "
+      "%s into Go struct field .%s of type string",
+      kind, type == CUBE_VALUE_INT || type == CUBE_VALUE_DOUBLE ? "number" : cube_value_type_name (type), key);
+  return FALSE;
+}
+
 static gboolean
 check_type (CubeCall *call, CubeMut *root, GError **error)
 {
@@ -15,6 +31,8 @@ check_type (CubeCall *call, CubeMut *root, GError **error)
   const char *found_version = cube_mut_string (cube_mut_member (root, "apiVersion")),
              *found_kind = cube_mut_string (cube_mut_member (root, "kind"));
 
+  if (!check_text (root, "apiVersion", kind, error) || !check_text (root, "kind", kind, error))
+    return FALSE;
   if (found_version != NULL && *found_version != '\0' && !g_str_equal (found_version, call->resource->api_version))
     {
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,

@@ -66,6 +66,35 @@ apply_json (CubeBuilder *builder, CubeView patch, GError **error)
   return FALSE;
 }
 
+static gboolean
+is_blank (CubeView view)
+{
+  const char *text = cube_view_string (view);
+  return !cube_view_exists (view) || cube_view_type (view) == CUBE_VALUE_NULL || (text != NULL && *text == '\0');
+}
+
+/* An apply says itself what it is; for other patches the path does. */
+static gboolean
+check_apply_type (CubeCall *call, GError **error)
+{
+  CubeView body = cube_value_root (call->request->body);
+  if (cube_view_type (body) != CUBE_VALUE_OBJECT)
+    return TRUE; /* cube_local_check_identity says it */
+  if (is_blank (cube_view_member (body, "apiVersion")))
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                   "Incorrect version specified in apply patch. Specified patch version: , expected: %s", call->resource->api_version);
+      return FALSE;
+    }
+  if (is_blank (cube_view_member (body, "kind")))
+    {
+      g_autofree char *json = cube_view_to_json (body, NULL);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "error decoding YAML: Object 'Kind' is missing in '%.200s'", json);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 /* What an apply sends is decoded by itself first: unknown fields and wrong types are of the body, not of the object. */
 static gboolean
 apply_apply (CubeCall *call, CubeMut *root, GError **error)
@@ -75,7 +104,7 @@ apply_apply (CubeCall *call, CubeMut *root, GError **error)
   CubeMut *applied_root = cube_builder_root (applied);
   char now[32];
 
-  if (!cube_local_check_identity (call, applied_root, error))
+  if (!check_apply_type (call, error) || !cube_local_check_identity (call, applied_root, error))
     return FALSE;
   if (cube_mut_length (cube_mut_get (applied_root, "metadata", "managedFields")) > 0)
     {
