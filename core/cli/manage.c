@@ -38,6 +38,12 @@ print_status (CubeView status)
       cube_cli_print_safe (cube_view_string (element));
       putchar ('\n');
     }
+  for (cube_iter_init (&it, cube_view_member (status, "warnings")); cube_iter_next (&it, NULL, &element);)
+    {
+      printf ("  warning     ");
+      cube_cli_print_safe (cube_view_string (element));
+      putchar ('\n');
+    }
   for (cube_iter_init (&it, cube_view_member (status, "plugins")); cube_iter_next (&it, NULL, &element); n_plugins++)
     n_ill += !cube_view_get_bool (element, FALSE, "healthy");
   printf ("  plugins     %u, %u not healthy (cube plugins)\n", n_plugins, n_ill);

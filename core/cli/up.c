@@ -101,13 +101,24 @@ remedy (const char *why)
     { "in use by another cube", "a cluster already runs there: cube status, or choose another --data-dir" },
     { "ddress already in use", "another program has the port: choose one with --listen ADDR:PORT, or --listen :0 for a free one" },
     { "ermission denied", "run it as root, or with --runtime sim and a --data-dir of yours" },
-    { "no storage plugin", "the plugin folder is incomplete: build or install cube again" },
+    { "configuration plugins.", "correct the file given with --config" },
+    { "o space left on device", "make room on the disk of DIR; nothing is lost" },
+    { "disk is full", "make room on the disk of DIR; nothing is lost" },
+    { "no storage plugin", "the plugin folder is incomplete, or the configuration names another: cube plugins lists what there is" },
     { "containerd", "are the packages containerd and runc installed? The details are in DIR/containerd/containerd.log" },
   };
   for (guint i = 0; i < G_N_ELEMENTS (table); i++)
     if (strstr (why, table[i].word) != NULL)
       return table[i].advice;
   return "cube doctor looks for the cause; the log says more: DIR/cube.log";
+}
+
+static void
+show_failure (const char *why, const CubeOptions *options)
+{
+  g_autoptr (GString) advice = g_string_new (remedy (why));
+  g_string_replace (advice, "DIR", options->data_dir, 0);
+  g_printerr ("cube: %s\n  %s\n", why, advice->str);
 }
 
 static void
@@ -138,6 +149,19 @@ show_ready (CubeView status, const CubeOptions *options)
 }
 
 static void
+show_warnings (CubeView status)
+{
+  CubeIter it;
+  CubeView element;
+  for (cube_iter_init (&it, cube_view_member (status, "warnings")); cube_iter_next (&it, NULL, &element);)
+    {
+      printf ("  warning: ");
+      cube_cli_print_safe (cube_view_string (element));
+      putchar ('\n');
+    }
+}
+
+static void
 progress_of (CubeView status, char **last)
 {
   CubeView waiting = cube_view_member (status, "waitingFor");
@@ -160,7 +184,7 @@ wait_ready (pid_t pid, int reason_fd, const CubeOptions *options, gint64 timeout
         {
           g_autofree char *why = reason_of_end (reason_fd, status);
           fflush (stdout);
-          g_printerr ("cube: %s\n  %s\n", why, remedy (why));
+          show_failure (why, options);
           return 1;
         }
       g_autoptr (CubeValue) answer = cube_control_call (options->data_dir, "status", NULL);
@@ -169,6 +193,7 @@ wait_ready (pid_t pid, int reason_fd, const CubeOptions *options, gint64 timeout
       CubeView root = cube_value_root (answer);
       if (cube_view_get_bool (root, FALSE, "ready"))
         {
+          show_warnings (root);
           show_ready (root, options);
           return 0;
         }
@@ -204,7 +229,7 @@ cube_cli_start_daemon (int argc, char **argv, const CubeArguments *arguments, co
         close (reason_fd);
       return status;
     }
-  g_printerr ("cube: %s\n  %s\n", error->message, remedy (error->message));
+  show_failure (error->message, options);
   return 1;
 }
 

@@ -33,6 +33,7 @@ typedef struct {
   char *kubeconfig, *server;
   gint64 started_us, ready_us; /* monotonic; ready 0 = not yet */
   const char *step;            /* what it is doing now, for `up`'s progress */
+  GPtrArray *warnings;         /* char *: what in the configuration says nothing */
   char *failure;
   CubeTimer *ready_timer;
 } Daemon;
@@ -117,6 +118,17 @@ set_facts (Daemon *daemon, GError **error)
 
 /* ---- plugins ---- */
 
+/* What the configuration says of plugins that are here must hold; of others it may, they can come later. */
+static gboolean
+check_plugin_config (Daemon *daemon, GError **error)
+{
+  if (!cube_plugins_check_config (daemon->plugins, daemon->warnings, error))
+    return FALSE;
+  for (guint i = 0; i < daemon->warnings->len; i++)
+    g_warning ("%s", (const char *) daemon->warnings->pdata[i]);
+  return TRUE;
+}
+
 static gboolean
 start_plugins (Daemon *daemon, GError **error)
 {
@@ -148,7 +160,8 @@ open_store (Daemon *daemon, GError **error)
   daemon->storage = cube_registry_lookup (daemon->registry, CUBE_STORAGE, id);
   if (daemon->storage == NULL)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "no storage plugin \"%s\" was loaded", id);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "no storage plugin \"%s\" was loaded (configuration storage.plugin)",
+                   id);
       return FALSE;
     }
   static const char *const volatile_default[] = { "coordination.k8s.io/leases", NULL };
@@ -291,6 +304,18 @@ check_ready (gpointer data)
 
 /* ---- the control socket's answers ---- */
 
+/* What an operator should know though the cluster is ready. */
+static void
+append_warnings (Daemon *daemon, CubeMut *root)
+{
+  g_autofree char *trouble = NULL;
+  CubeMut *list = cube_mut_set_array (root, "warnings");
+  if (!cube_context_get_health (daemon->context, &trouble))
+    cube_mut_append_string (list, trouble);
+  for (guint i = 0; i < daemon->warnings->len; i++)
+    cube_mut_append_string (list, daemon->warnings->pdata[i]);
+}
+
 static CubeValue *
 describe_status (Daemon *daemon)
 {
@@ -317,6 +342,7 @@ describe_status (Daemon *daemon)
   CubeMut *list = cube_mut_set_array (root, "waitingFor");
   for (guint i = 0; i < waiting->len; i++)
     cube_mut_append_string (list, waiting->pdata[i]);
+  append_warnings (daemon, root);
   cube_mut_set_view (root, "plugins", cube_value_root (plugins));
   return cube_builder_end (builder);
 }
@@ -408,6 +434,8 @@ bring_up (Daemon *daemon, const CubePluginDescriptor *const *builtin, GError **e
   daemon->plugins = cube_options_load_plugins (daemon->options, daemon->process, daemon->registry, builtin);
   g_message ("cube %s starts in %s: roles %s, runtime %s", CUBE_VERSION, daemon->options->data_dir, daemon->options->roles,
              daemon->options->runtime);
+  if (!check_plugin_config (daemon, error))
+    return FALSE;
   if (daemon->options->is_agent)
     return bring_up_agent (daemon, error);
   daemon->step = "store";
@@ -493,6 +521,7 @@ cube_daemon_run (const CubeOptions *options, const CubePluginDescriptor *const *
   daemon.loop = g_main_loop_new (NULL, FALSE);
   daemon.process = cube_process_new ();
   daemon.components = g_ptr_array_new ();
+  daemon.warnings = g_ptr_array_new_with_free_func (g_free);
   daemon.registry = cube_registry_new ();
   cube_process_set_registry (daemon.process, daemon.registry);
   cube_process_set_schema (daemon.process, cube_schema_get_default ());
@@ -515,6 +544,7 @@ cube_daemon_run (const CubeOptions *options, const CubePluginDescriptor *const *
   g_free (daemon.kubeconfig);
   g_free (daemon.server);
   g_ptr_array_unref (daemon.components);
+  g_ptr_array_unref (daemon.warnings);
   g_main_loop_unref (daemon.loop);
   if (daemon.lock_fd >= 0)
     close (daemon.lock_fd);

@@ -40,6 +40,9 @@ CubePlugins *cube_options_load_plugins (const CubeOptions *options, CubeProcess 
 const char *cube_options_storage_plugin (const CubeOptions *options);
 char *cube_options_storage_location (const CubeOptions *options); /* (transfer full) */
 
+/* Whether the addresses, ranges and names of the configuration can be used; errors name @where and the key. */
+gboolean cube_options_check_values (CubeView config, const char *where, GError **error);
+
 /* <data-dir>/cube.state (JSON, 0600): what the last `up` ran with. Reading replaces what @options says, except its data_dir and a config it has.
  * G_FILE_ERROR_NOENT when there is none. */
 gboolean cube_state_write (const CubeOptions *options, GError **error);

@@ -92,7 +92,8 @@ read_config (CubeOptions *options, GError **error)
   g_autofree char *storage_where = g_strdup_printf ("%s: storage", where);
   CubeView root = cube_value_root (documents->pdata[0]);
   if (!cube_config_validate (cube_config_keys, root, where, error)
-      || !cube_config_validate (storage_keys, cube_view_member (root, "storage"), storage_where, error))
+      || !cube_config_validate (storage_keys, cube_view_member (root, "storage"), storage_where, error)
+      || !cube_options_check_values (root, where, error))
     return FALSE;
   options->config = cube_value_ref (documents->pdata[0]);
   return TRUE;

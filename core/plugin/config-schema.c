@@ -93,7 +93,7 @@ cube_config_validate (const char *schema, CubeView config, const char *where, GE
         }
       if (!value_has_type (value, type))
         {
-          g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "%s.%s: found %s, expected %s", where, key,
+          g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "%s: key \"%s\": found %s, expected %s", where, key,
                        cube_value_type_name (cube_view_type (value)), type);
           return FALSE;
         }

@@ -35,9 +35,10 @@ struct _CubePlugins {
   CubeLoop *loop;       /* main */
   GPtrArray *list;      /* Plugin */
   gboolean is_started;
+  GError *config_error; /* the first while loading; NULL = none */
   GPtrArray *monitors;  /* GFileMonitor */
   GHashTable *pending;  /* path → Pending */
-  GHashTable *disabled; /* set of names */
+  GHashTable *disabled; /* name → GINT_TO_POINTER (whether there is such a plugin) */
 };
 
 static void
@@ -85,6 +86,7 @@ cube_plugins_free (CubePlugins *plugins)
   g_hash_table_unref (plugins->pending);
   g_hash_table_unref (plugins->disabled);
   g_ptr_array_unref (plugins->list);
+  g_clear_error (&plugins->config_error);
   cube_value_unref (plugins->config);
   g_free (plugins);
 }
@@ -129,8 +131,14 @@ plugin_load (CubePlugins *plugins, Plugin *plugin, GError **error)
   const CubePluginDescriptor *descriptor = &plugin->image->descriptor;
   CubeView config = plugins->config != NULL ? cube_view_member (cube_value_root (plugins->config), plugin->name) : cube_view_none ();
   g_autofree char *where = g_strdup_printf ("configuration plugins.%s", plugin->name);
-  if (!cube_config_validate (descriptor->config_schema, config, where, error))
-    return FALSE;
+  g_autoptr (GError) problem = NULL;
+  if (!cube_config_validate (descriptor->config_schema, config, where, &problem))
+    {
+      if (plugins->config_error == NULL)
+        plugins->config_error = g_error_copy (problem);
+      g_propagate_error (error, g_steal_pointer (&problem));
+      return FALSE;
+    }
   plugin->context = cube_process_new_context (plugins->process, plugin->name, config);
   if (descriptor->load != NULL && !descriptor->load (plugin->context, &plugin->state, error))
     {
@@ -243,6 +251,7 @@ install (CubePlugins *plugins, CubePluginImage *image, GError **error)
 {
   if (g_hash_table_contains (plugins->disabled, image->descriptor.name))
     {
+      g_hash_table_insert (plugins->disabled, g_strdup (image->descriptor.name), GINT_TO_POINTER (TRUE));
       cube_plugin_image_free (image);
       return TRUE;
     }
@@ -335,6 +344,29 @@ cube_plugins_load_dir (CubePlugins *plugins, const char *dir_path)
 }
 
 gboolean
+cube_plugins_check_config (CubePlugins *plugins, GPtrArray *warnings, GError **error)
+{
+  CubeView config = plugins->config != NULL ? cube_value_root (plugins->config) : cube_view_none ();
+  CubeIter it;
+  CubeView part;
+  GHashTableIter disabled;
+  gpointer name;
+  const char *key;
+  if (plugins->config_error != NULL)
+    {
+      g_propagate_error (error, g_error_copy (plugins->config_error));
+      return FALSE;
+    }
+  for (cube_iter_init (&it, config); cube_iter_next (&it, &key, &part);)
+    if (find_plugin (plugins, key, NULL) == NULL && !g_hash_table_contains (plugins->disabled, key))
+      g_ptr_array_add (warnings, g_strdup_printf ("configuration plugins.%s: there is no plugin of this name yet", key));
+  for (g_hash_table_iter_init (&disabled, plugins->disabled); g_hash_table_iter_next (&disabled, &name, NULL);)
+    if (!GPOINTER_TO_INT (g_hash_table_lookup (plugins->disabled, name)))
+      g_ptr_array_add (warnings, g_strdup_printf ("configuration disabledPlugins: there is no plugin \"%s\" yet", (const char *) name));
+  return TRUE;
+}
+
+gboolean
 cube_plugins_start (CubePlugins *plugins, const char *const *required, GError **error)
 {
   for (guint i = 0; i < plugins->list->len; i++)
@@ -369,7 +401,7 @@ cube_plugins_set_disabled (CubePlugins *plugins, CubeView names)
   CubeView element;
   for (cube_iter_init (&it, names); cube_iter_next (&it, NULL, &element);)
     if (cube_view_string (element) != NULL)
-      g_hash_table_add (plugins->disabled, g_strdup (cube_view_string (element)));
+      g_hash_table_insert (plugins->disabled, g_strdup (cube_view_string (element)), NULL);
 }
 
 void

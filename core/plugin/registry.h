@@ -30,6 +30,9 @@ void cube_plugins_add_builtin (CubePlugins *plugins, const CubePluginDescriptor 
 void cube_plugins_load_dir (CubePlugins *plugins, const char *dir);
 /* One file through the whole handshake; replaces a loaded plugin of the same name. Errors name the file and say what to do. Main loop. */
 gboolean cube_plugins_load_file (CubePlugins *plugins, const char *path, GError **error);
+/* After loading: FALSE when a plugin that is here was left out because the configuration says something it does not know. @warnings gets a
+ * sentence for each name in the configuration that no plugin has (it may come later). */
+gboolean cube_plugins_check_config (CubePlugins *plugins, GPtrArray *warnings, GError **error);
 /* start() of all loaded; from now on new ones are started at once, and the folders are watched. Errors only for plugins the configuration requires. */
 gboolean cube_plugins_start (CubePlugins *plugins, const char *const *required, GError **error);
 void cube_plugins_watch_dir (CubePlugins *plugins, const char *dir);

@@ -226,7 +226,7 @@ test_configuration (void)
   } table[] = {
     { "{\"sample\":{\"colour\":\"blue\",\"size\":3}}", NULL },
     { "{\"sample\":{\"hue\":1}}", "configuration plugins.sample: unknown key \"hue\" (known: colour, size)" },
-    { "{\"sample\":{\"size\":\"big\"}}", "configuration plugins.sample.size: found string, expected int" },
+    { "{\"sample\":{\"size\":\"big\"}}", "configuration plugins.sample: key \"size\": found string, expected int" },
     { "{\"sample\":[]}", "found array, expected an object" },
   };
   for (guint i = 0; i < G_N_ELEMENTS (table); i++)
