@@ -15,7 +15,37 @@ import time
 import traceback
 
 
-class Server:
+class Access:
+    """What a kubeconfig file of an administrator says, as connections. self.kubeconfig and self.path () are the subclass's."""
+
+    def read_kubeconfig(self):
+        with open(self.kubeconfig) as f:
+            text = f.read()
+
+        def field(name):
+            return re.search(rf'{name}: "?([^"\s]+)', text).group(1)
+
+        self.host, port = re.search(r'server: "?https://([0-9.]+):(\d+)', text).groups()
+        self.port = int(port)
+        self.ca = base64.b64decode(field("certificate-authority-data")).decode()
+        with open(self.path("client.pem"), "wb") as f:
+            f.write(base64.b64decode(field("client-certificate-data")) + b"\n" + base64.b64decode(field("client-key-data")))
+
+    def context(self, with_certificate=True):
+        context = ssl.create_default_context(cadata=self.ca)
+        if with_certificate:
+            context.load_cert_chain(self.path("client.pem"))
+        return context
+
+    def connect(self, with_certificate=True, timeout=15):
+        return http.client.HTTPSConnection(self.host, self.port, context=self.context(with_certificate), timeout=timeout)
+
+    def raw(self, timeout=15):
+        plain = socket.create_connection((self.host, self.port), timeout=timeout)
+        return self.context().wrap_socket(plain, server_hostname=self.host)
+
+
+class Server(Access):
     def __init__(self, cube, plugin_dir=None, config=None, listen="127.0.0.1:0"):
         self.dir = tempfile.TemporaryDirectory(prefix="cube-http-")
         args = [cube, "server", "--roles", "api", "--foreground", "--listen", listen, "--data-dir", self.path("data")]
@@ -45,30 +75,7 @@ class Server:
             if "ready after" in self.text_of_log():
                 break
             time.sleep(0.02)
-        with open(self.kubeconfig) as f:
-            text = f.read()
-
-        def field(name):
-            return re.search(rf'{name}: "?([^"\s]+)', text).group(1)
-
-        self.host, port = re.search(r'server: "?https://([0-9.]+):(\d+)', text).groups()
-        self.port = int(port)
-        self.ca = base64.b64decode(field("certificate-authority-data")).decode()
-        with open(self.path("client.pem"), "wb") as f:
-            f.write(base64.b64decode(field("client-certificate-data")) + b"\n" + base64.b64decode(field("client-key-data")))
-
-    def context(self, with_certificate=True):
-        context = ssl.create_default_context(cadata=self.ca)
-        if with_certificate:
-            context.load_cert_chain(self.path("client.pem"))
-        return context
-
-    def connect(self, with_certificate=True, timeout=15):
-        return http.client.HTTPSConnection(self.host, self.port, context=self.context(with_certificate), timeout=timeout)
-
-    def raw(self, timeout=15):
-        plain = socket.create_connection((self.host, self.port), timeout=timeout)
-        return self.context().wrap_socket(plain, server_hostname=self.host)
+        self.read_kubeconfig()
 
     def rss_kb(self):
         with open(f"/proc/{self.process.pid}/status") as f:

@@ -147,26 +147,62 @@ def documents(server):
 def refusals(server):
     c = server.connect()
     deep = "[" * 10000 + "]" * 10000
+    stale = ask(c, "GET", PODS + "/echo")[2]
+    equal(ask(c, "PATCH", PODS + "/echo", {"metadata": {"labels": {"newer": "yes"}}}, MERGE)[0], 200)
+    before = server.rss_kb()
+
+    def with_spec(**fields):
+        body = pod("f")
+        body["spec"].update(fields)
+        return body
+
     for method, path, body, kind, status, part in [
             ("GET", "/api/v1//pods", None, "", 400, "empty segment"),
             ("GET", "/api/v1/namespaces/default%2Fpods", None, "", 400, "encoded slash"),
             ("GET", "/api/v1/namespaces/x/nodes", None, "", 404, "could not find"),
             ("GET", "/api/v1/widgets", None, "", 404, "could not find"),
             ("GET", PODS + "?limit=many", None, "", 400, "strconv.ParseInt"),
-            ("GET", PODS + "?labelSelector=a%3D%3D%3Db", None, "", 400, ""),
-            ("GET", PODS + "?labelSelector=" + "a%2C" * 3000, None, "", 400, ""),
-            ("GET", PODS + "?a=%ff", None, "", 400, ""),
-            ("POST", PODS, "{", "application/json", 400, "json parse error"),
+            ("GET", PODS + "?labelSelector=a%3D%3D%3Db", None, "", 400, "unable to parse requirement: found '=', expected: identifier"),
+            ("GET", PODS + "?labelSelector=" + "a%2C" * 3000, None, "", 400, "unable to parse requirement: more than 1024 requirements"),
+            ("GET", PODS + "?labelSelector=" + "x" * 300, None, "", 400, "unable to parse requirement: <nil>: Invalid value: "),
+            ("GET", PODS + "?fieldSelector=spec.nonsense%3D1", None, "", 400, "field label not supported: spec.nonsense"),
+            ("GET", PODS + "?a=%ff", None, "", 400, 'invalid URL escape in query "%FF"'),
+            ("GET", "/" + "a" * 20000, None, "", 400, "too long"),
+            ("GET", PODS + "?resourceVersion=nonsense", None, "", 400, 'invalid resource version: strconv.ParseUint: parsing "nonsense"'),
+            ("GET", PODS + "?continue=nonsense", None, "", 400, "continue key is not valid"),
+            ("POST", PODS, "{", "application/json", 400, "json parse error: invalid JSON at byte 1 (line 1, column 2): unexpected end, wanted a member name ({)"),
+            ("POST", PODS, "a: b: c", "application/yaml", 400, "json parse error: invalid YAML at line 1, column 5: mapping values are not allowed"),
             ("POST", PODS, "", "application/json", 400, "<empty>"),
-            ("POST", PODS, deep, "application/json", 400, "deep"),
+            ("POST", PODS, "[]", "application/json", 400, "must be of type Pod): found array, wanted an object"),
+            ("POST", PODS, deep, "application/json", 400, "invalid JSON at byte 128 (line 1, column 129): nested too deeply"),
+            ("POST", PODS, "a: " + deep, "application/yaml", 400, "nested too deeply, at most 128 levels are allowed"),
             ("POST", PODS, "a: &x 1\nb: *x\n", "application/yaml", 400, "alias"),
             ("POST", PODS, b"k8s\0\xff\xff\xff", "application/vnd.kubernetes.protobuf", 400, "protobuf"),
             ("POST", PODS, "x", "text/plain", 415, "accepted media types include"),
-            ("PATCH", PODS + "/echo", "{}", "application/json", 415, "strategic-merge-patch"),
-            ("PATCH", PODS + "/echo", "{", MERGE, 400, "error decoding patch"),
+            ("POST", PODS, dict(pod("f"), kind="Widget"), "application/json", 400, 'no kind "Widget" is served at this path'),
+            ("POST", PODS, dict(pod("f"), kind=5), "application/json", 400, "json: cannot unmarshal number into Go struct field .kind of type string"),
+            ("POST", PODS, dict(pod("f"), apiVersion="v9"), "application/json", 400,
+             "the API version in the data (v9) does not match the expected API version (v1)"),
+            ("POST", PODS, dict(pod("f"), spec=5), "application/json", 400, "cannot unmarshal number into Go struct field Pod.spec of type v1.PodSpec"),
+            ("POST", PODS, with_spec(hostNetwork="yes"), "application/json", 400, "cannot unmarshal string into Go struct field PodSpec.spec.hostNetwork of type bool"),
+            ("POST", PODS, with_spec(terminationGracePeriodSeconds=1.5), "application/json", 400, "cannot unmarshal number 1.5 into Go struct field"),
+            ("POST", PODS, pod("Bad_Name"), "application/json", 422, 'metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of'),
+            ("POST", PODS, pod(".."), "application/json", 422, 'metadata.name: Invalid value: ".."'),
+            ("POST", PODS, pod("x" * 300), "application/json", 422, "253 characters"),
+            ("POST", PODS, pod("f", **{"a b": "c"}), "application/json", 422, 'metadata.labels: Invalid value: "a b": name part must consist of'),
+            ("PUT", PODS + "/echo", stale, "application/json", 409, 'Operation cannot be fulfilled on pods "echo": the object has been modified'),
+            ("PATCH", PODS + "/echo", {"metadata": {"resourceVersion": stale["metadata"]["resourceVersion"]}}, MERGE, 409, "the object has been modified"),
+            ("PATCH", PODS + "/echo", "{}", "application/json", 415, "application/strategic-merge-patch+json"),
+            ("PATCH", PODS + "/echo", "{}", "application/nonsense-patch+json", 415, "application/json-patch+json, application/merge-patch+json"),
+            ("PATCH", PODS + "/echo", "{", MERGE, 400, "error decoding patch: invalid JSON at byte 1"),
+            ("PATCH", PODS + "/echo", '[{"op":"remove","path":"/nope"}]', "application/json-patch+json", 422, "the server rejected our request due to an error"),
+            ("PATCH", PODS + "/echo", [{"op": "test", "path": "/kind", "value": "Pod"}] * 10001, "application/json-patch+json", 413, "is 10000, got 10001"),
+            ("PATCH", PODS + "/echo", '{"apiVersion":"v1","kind":"Pod"}', "application/apply-patch+yaml", 422, "fieldManager: Required value: is required for apply patch"),
+            ("PATCH", PODS + "/echo?fieldManager=x", "kind: Pod", "application/apply-patch+yaml", 400, "Incorrect version specified in apply patch"),
+            ("PATCH", PODS + "/echo?fieldManager=x", "apiVersion: v1", "application/apply-patch+yaml", 400, "Object 'Kind' is missing"),
             ("PUT", "/api/v1/pods", "{}", "application/json", 405, "does not allow"),
             ("POST", PODS + "/echo", "{}", "application/json", 405, "does not allow"),
-            ("BREW", PODS, None, "", 405, ""),
+            ("BREW", PODS, None, "", 405, "the server does not allow this method on the requested resource"),
             ("POST", PODS + "?fieldValidation=Strict", json.dumps(dict(pod("f"), nonsense=1)), "application/json", 400, "unknown field"),
             ("POST", PODS + "?fieldValidation=Loud", "{}", "application/json", 422, "Unsupported value")]:
         found, headers, answer = ask(c, method, path, body, kind)
@@ -176,6 +212,11 @@ def refusals(server):
             raise AssertionError(f"{method} {path[:80]}: {answer[:200]!r} is no Status")
         equal(answer["kind"], "Status")
         has(answer["message"], part)
+    for _ in range(300):
+        equal(ask(c, "POST", PODS, deep)[0], 400)
+        equal(ask(c, "GET", PODS + "?labelSelector=" + "a%2C" * 3000)[0], 400)
+    if server.rss_kb() - before > 16 * 1024:
+        raise AssertionError(f"memory grew from {before} to {server.rss_kb()} kB")
     _, headers, _ = ask(c, "POST", PODS + "?dryRun=All", dict(pod("g"), nonsense=1))
     has(headers["Warning"], 'unknown field \\"nonsense\\"')
 
