@@ -149,6 +149,19 @@ cube_mut_to_value (const CubeMut *node)
   return cube_tape_writer_end (&writer);
 }
 
+CubeView
+cube_mut_pack (CubeMut *node)
+{
+  g_return_val_if_fail (node != NULL, cube_view_none ());
+  if (node->is_view)
+    return node->view;
+  g_autoptr (CubeValue) value = cube_mut_to_value (node);
+  if (value == NULL)
+    return cube_view_none ();
+  cube_mut_become (node, cube_mut_new_view (node->builder, cube_value_root (value)));
+  return node->view;
+}
+
 CubeValue *
 cube_builder_end (CubeBuilder *builder)
 {

@@ -234,6 +234,60 @@ cube_view_hash (CubeView view, guint64 seed)
     }
 }
 
+#define FEW_KEYS 24 /* compared each with each; more are sorted */
+
+/* The words of two keys: their kind and length, then where their bytes are. */
+static gboolean
+same_key (const CubeValue *doc, guint64 a, guint64 b)
+{
+  if (a >> 32 != b >> 32)
+    return FALSE;
+  const char *first = cube_tape_strings (doc) + (guint32) a, *second = cube_tape_strings (doc) + (guint32) b;
+  guint32 length, other;
+  memcpy (&length, first, 4);
+  memcpy (&other, second, 4);
+  return length == other && memcmp (first + 4, second + 4, length) == 0;
+}
+
+static gboolean
+has_duplicates (CubeView object, guint n)
+{
+  const CubeValue *doc = object.doc;
+  guint64 keys[FEW_KEYS];
+  guint32 at = object.at + 1;
+  if (n > FEW_KEYS)
+    {
+      g_autofree Member *members = sorted_members (object, &n);
+      return drop_duplicates (members, n) < n;
+    }
+  for (guint i = 0; i < n; i++, at = cube_tape_next (doc, at + 1))
+    {
+      keys[i] = doc->tape[at];
+      for (guint k = 0; k < i; k++)
+        if (same_key (doc, keys[k], keys[i]))
+          return TRUE;
+    }
+  return FALSE;
+}
+
+static void
+collect_own_duplicates (CubeView object, GString *path, GPtrArray *found)
+{
+  guint n;
+  gsize length = path->len;
+  g_autofree Member *members = sorted_members (object, &n);
+  for (guint i = 1; i < n; i++)
+    {
+      gboolean is_second = compare_keys (&members[i - 1], &members[i]) == 0;
+      gboolean is_third = i >= 2 && compare_keys (&members[i - 2], &members[i]) == 0;
+      if (!is_second || is_third)
+        continue;
+      g_string_append_printf (path, "%s%s", length > 0 ? "." : "", members[i].key);
+      g_ptr_array_add (found, g_strdup (path->str));
+      g_string_truncate (path, length);
+    }
+}
+
 static void
 collect_duplicates (CubeView view, GString *path, GPtrArray *found)
 {
@@ -242,20 +296,7 @@ collect_duplicates (CubeView view, GString *path, GPtrArray *found)
   CubeView child;
   gsize length = path->len;
   if (cube_view_type (view) == CUBE_VALUE_OBJECT)
-    {
-      guint n;
-      g_autofree Member *members = sorted_members (view, &n);
-      for (guint i = 1; i < n; i++)
-        {
-          gboolean is_second = compare_keys (&members[i - 1], &members[i]) == 0;
-          gboolean is_third = i >= 2 && compare_keys (&members[i - 2], &members[i]) == 0;
-          if (!is_second || is_third)
-            continue;
-          g_string_append_printf (path, "%s%s", length > 0 ? "." : "", members[i].key);
-          g_ptr_array_add (found, g_strdup (path->str));
-          g_string_truncate (path, length);
-        }
-    }
+    collect_own_duplicates (view, path, found);
   for (cube_iter_init (&iter, view); cube_iter_next (&iter, &key, &child);)
     {
       CubeValueType type = cube_view_type (child);
@@ -270,14 +311,30 @@ collect_duplicates (CubeView view, GString *path, GPtrArray *found)
     }
 }
 
+/* The tape is every container after the other, whatever their depth. */
+static gboolean
+is_free_of_duplicates (const CubeValue *value)
+{
+  for (guint32 at = 0; at < value->n_words;)
+    {
+      CubeView view = { value, at };
+      guint64 word = value->tape[at];
+      guint tag = cube_word_tag (word);
+      if (tag == CUBE_VALUE_OBJECT && has_duplicates (view, cube_view_length (view)))
+        return FALSE;
+      at += tag == CUBE_VALUE_DOUBLE || tag == CUBE_TAG_LONG ? 2 : 1;
+    }
+  return TRUE;
+}
+
 char **
 cube_value_duplicate_keys (const CubeValue *value)
 {
+  if (is_free_of_duplicates (value))
+    return NULL;
   g_autoptr (GPtrArray) found = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GString) path = g_string_new (NULL);
   collect_duplicates (cube_value_root (value), path, found);
-  if (found->len == 0)
-    return NULL;
   g_ptr_array_add (found, NULL);
   return (char **) g_ptr_array_free (g_steal_pointer (&found), FALSE);
 }

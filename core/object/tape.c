@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tape.h"
 
+#define FIRST_WORDS 512  /* a Pod's, so that few values grow while they are written */
+#define FIRST_BYTES 4096
+
 void
 cube_tape_writer_init (CubeTapeWriter *writer)
 {
@@ -22,7 +25,7 @@ add_words (CubeTapeWriter *writer, guint n)
 {
   if (G_UNLIKELY (writer->n_words + n > writer->words_size))
     {
-      writer->words_size = MAX (64, writer->words_size * 2);
+      writer->words_size = MAX (MAX (FIRST_WORDS, writer->words_size * 2), writer->n_words + n);
       writer->words = g_realloc_n (writer->words, writer->words_size, sizeof (guint64));
     }
   guint64 *at = writer->words + writer->n_words;
@@ -84,7 +87,7 @@ cube_tape_reserve_string (CubeTapeWriter *writer, gsize max_length)
   gsize need = writer->n_bytes + max_length + 5;
   if (G_UNLIKELY (need > writer->strings_size))
     {
-      writer->strings_size = MAX (MAX (256, writer->strings_size * 2), need);
+      writer->strings_size = MAX (MAX (FIRST_BYTES, writer->strings_size * 2), need);
       writer->strings = g_realloc (writer->strings, writer->strings_size);
     }
   return writer->strings + writer->n_bytes + 4;
@@ -155,18 +158,72 @@ cube_tape_close (CubeTapeWriter *writer)
   *word = cube_word_make (cube_word_tag (*word), writer->counts[writer->depth], (guint32) writer->n_words);
 }
 
-/* Copies the words of a subtree; string records are copied one by one, indices move by a constant. */
-void
-cube_tape_view (CubeTapeWriter *writer, CubeView view)
+/* Where the string records of the words from @at to @end begin and end, when they lie in the words' order without a gap: so every writer lays
+ * them. */
+static gboolean
+strings_in_order (const CubeValue *doc, guint32 at, guint32 end, guint32 *ret_from, guint32 *ret_to)
 {
-  const CubeValue *doc = view.doc;
-  guint32 at = view.at, end = cube_tape_next (doc, at);
-  gint64 shift = (gint64) writer->n_words - at;
-  guint64 *out = NULL;
+  guint32 from = 0, to = 0;
+  gboolean is_first = TRUE;
+  while (at < end)
+    {
+      guint64 word = doc->tape[at];
+      guint tag = cube_word_tag (word);
+      if (tag == CUBE_VALUE_STRING)
+        {
+          guint length = cube_word_count (word);
+          if (length == CUBE_TAPE_MAX_COUNT || (!is_first && (guint32) word != to))
+            return FALSE;
+          if (is_first)
+            from = (guint32) word;
+          is_first = FALSE;
+          to = (guint32) word + length + 5;
+        }
+      at += tag == CUBE_VALUE_DOUBLE || tag == CUBE_TAG_LONG ? 2 : 1;
+    }
+  *ret_from = from;
+  *ret_to = to;
+  return TRUE;
+}
 
-  for (guint32 i = at; i < end;)
+static inline guint64
+moved (guint64 word, guint32 shift)
+{
+  return (word & ~(guint64) G_MAXUINT32) | (guint32) ((guint32) word + shift);
+}
+
+/* The words as they are, but for places in the tape and among the strings, which all move by the same. */
+static void
+copy_words (CubeTapeWriter *writer, const CubeValue *doc, guint32 at, guint32 end, guint32 strings_shift)
+{
+  guint32 shift = (guint32) writer->n_words - at;
+  guint64 *out = add_words (writer, end - at);
+  for (guint32 i = at; i < end; i++, out++)
     {
       guint64 word = doc->tape[i];
+      switch (cube_word_tag (word))
+        {
+        case CUBE_VALUE_STRING: *out = moved (word, strings_shift); break;
+        case CUBE_VALUE_ARRAY:
+        case CUBE_VALUE_OBJECT: *out = moved (word, shift); break;
+        case CUBE_VALUE_DOUBLE:
+        case CUBE_TAG_LONG:
+          *out++ = word;
+          *out = doc->tape[++i];
+          break;
+        default: *out = word;
+        }
+    }
+}
+
+/* Copies a subtree whose strings lie one by one somewhere. */
+static void
+copy_scattered (CubeTapeWriter *writer, const CubeValue *doc, guint32 at, guint32 end)
+{
+  gint64 shift = (gint64) writer->n_words - at;
+  for (guint32 i = at; i < end; i++)
+    {
+      guint64 word = doc->tape[i], *out;
       guint32 length;
       const char *text;
       switch (cube_word_tag (word))
@@ -174,23 +231,43 @@ cube_tape_view (CubeTapeWriter *writer, CubeView view)
         case CUBE_VALUE_STRING:
           text = cube_tape_string (doc, i, &length);
           add_string (writer, text, length, TRUE); /* counts of copied containers are known */
-          i++;
           break;
         case CUBE_VALUE_ARRAY:
         case CUBE_VALUE_OBJECT:
           *add_words (writer, 1) =
               cube_word_make (cube_word_tag (word), cube_word_count (word), (guint32) ((gint64) (guint32) word + shift));
-          i++;
           break;
         case CUBE_VALUE_DOUBLE:
         case CUBE_TAG_LONG:
           out = add_words (writer, 2);
           out[0] = word;
-          out[1] = doc->tape[i + 1];
-          i += 2;
+          out[1] = doc->tape[++i];
           break;
-        default: *add_words (writer, 1) = word; i++;
+        default: *add_words (writer, 1) = word;
         }
+    }
+}
+
+void
+cube_tape_view (CubeTapeWriter *writer, CubeView view)
+{
+  const CubeValue *doc = view.doc;
+  guint32 end = cube_tape_next (doc, view.at), from, to;
+  if (strings_in_order (doc, view.at, end, &from, &to))
+    {
+      guint32 strings_shift = (guint32) writer->n_bytes - from;
+      if (to > from)
+        {
+          char *at = cube_tape_reserve_string (writer, to - from) - 4; /* the first record's length included */
+          memcpy (at, cube_tape_strings (doc) + from, to - from);
+          writer->n_bytes += to - from;
+          writer->overflow |= writer->n_bytes > G_MAXUINT32 - 8;
+        }
+      copy_words (writer, doc, view.at, end, strings_shift);
+    }
+  else
+    {
+      copy_scattered (writer, doc, view.at, end);
     }
   count_value (writer);
 }

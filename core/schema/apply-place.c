@@ -108,9 +108,13 @@ cube_place_append_key (const CubePlace *list, CubePlaceKind kind, CubeView eleme
     {
       gsize length = strcspn (at, ",");
       char key[128];
-      g_snprintf (key, sizeof key, "%.*s", (int) MIN (length, sizeof key - 1), at);
-      g_string_append_printf (out, "%s\"%s\":", at == list->list_keys ? "" : ",", key);
-      append_key_value (&place, cube_view_member (element, key), key, length, out);
+      gsize kept = MIN (length, sizeof key - 1);
+      memcpy (key, at, kept);
+      key[kept] = '\0';
+      g_string_append (out, at == list->list_keys ? "\"" : ",\"");
+      g_string_append_len (out, key, (gssize) kept);
+      g_string_append (out, "\":");
+      append_key_value (&place, cube_view_member (element, key), key, kept, out);
       at += length + (at[length] == ',' ? 1 : 0);
     }
   g_string_append_c (out, '}');

@@ -166,9 +166,8 @@ write_managers (GPtrArray *managers, CubeMut *metadata)
 static void
 manage_new (const CubeResource *resource, const char *subresource, CubeMut *root, const char *manager, const char *now)
 {
-  g_autoptr (CubeValue) value = cube_mut_to_value (root);
   CubePlace place = cube_place_root (resource);
-  g_autoptr (CubeValue) fields = cube_apply_fields_of_new (&place, cube_value_root (value));
+  g_autoptr (CubeValue) fields = cube_apply_fields_of_new (&place, cube_mut_pack (root));
   CubeMut *metadata = cube_mut_member (root, "metadata");
   if (fields == NULL || cube_view_length (cube_value_root (fields)) == 0)
     {
@@ -217,8 +216,8 @@ cube_schema_update_managed (const CubeResource *resource, const char *subresourc
       manage_new (resource, door, root, manager, now);
       return;
     }
-  g_autoptr (CubeValue) value = cube_mut_to_value (root);
-  CubeView object = cube_value_root (value), given = cube_view_get (object, "metadata", "managedFields");
+  CubeView object = cube_mut_pack (root), given = cube_view_get (object, "metadata", "managedFields");
+  metadata = cube_mut_member (root, "metadata");
   CubeView live = cube_view_get (old, "metadata", "managedFields");
   if (is_reset (given))
     {

@@ -514,8 +514,8 @@ cube_decode_type (const CubeTypeTable *table, const CubeType *type, const char *
   Decoder decoder = { table, unknown, NULL, kind, version, table != &cube_builtin_types };
   if (duplicates != NULL && duplicates[0] != NULL)
     drop_duplicates (root);
-  g_autoptr (CubeValue) value = cube_mut_to_value (root);
-  if (value == NULL || cube_view_type (cube_value_root (value)) != CUBE_VALUE_OBJECT)
+  CubeView view = cube_mut_pack (root);
+  if (cube_view_type (view) != CUBE_VALUE_OBJECT)
     {
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
                    "%s in version \"%s\" cannot be handled as a %s: json: cannot unmarshal %s "
@@ -524,7 +524,7 @@ cube_decode_type (const CubeTypeTable *table, const CubeType *type, const char *
       return FALSE;
     }
   Frame frame = { NULL, root, NULL, 0, FALSE };
-  decode_object (&decoder, type, cube_value_root (value), &frame);
+  decode_object (&decoder, type, view, &frame);
   return report (&decoder, strictness, duplicates, warnings, error);
 }
 

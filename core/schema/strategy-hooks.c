@@ -51,8 +51,7 @@ create_pod (CubeMut *root)
   cube_mut_set_string (status, "phase", "Pending");
   if (spec == NULL)
     return;
-  g_autoptr (CubeValue) value = cube_mut_to_value (spec);
-  cube_mut_set_string (status, "qosClass", cube_pod_qos_class (cube_value_root (value)));
+  cube_mut_set_string (status, "qosClass", cube_pod_qos_class (cube_mut_pack (spec)));
   if (cube_mut_length (cube_mut_member (spec, "schedulingGates")) > 0)
     {
       CubeMut *condition = cube_mut_append_object (cube_mut_set_array (status, "conditions"));

@@ -102,6 +102,9 @@ CUBE_EXPORT CubeMut *cube_builder_root (CubeBuilder *builder);
 CUBE_EXPORT void cube_builder_set_root (CubeBuilder *builder, CubeMut *root);
 CUBE_EXPORT CubeValue *cube_builder_end (CubeBuilder *builder);  /* packs the tree; the builder stays usable. (transfer full) */
 CUBE_EXPORT CubeValue *cube_mut_to_value (const CubeMut *node);  /* packs a subtree. (transfer full) */
+/* Packs a subtree and puts the packed form in its place: reading it again, or packing what contains it, then costs no walk.
+ * Nodes got from below @node before are no longer part of the tree. The view lives as long as the builder; NONE when too large. */
+CUBE_EXPORT CubeView cube_mut_pack (CubeMut *node);
 CUBE_EXPORT void cube_mut_append_json (const CubeMut *node, GString *out);
 CUBE_EXPORT CubeBuilder *cube_mut_builder (const CubeMut *node);
 

@@ -113,7 +113,10 @@ join (GPtrArray *segments, guint from, const char *prefix)
 {
   GString *out = g_string_new (NULL);
   for (guint i = from; i < segments->len; i++)
-    g_string_append_printf (out, "%s%s", i == from ? prefix : "/", (const char *) segments->pdata[i]);
+    {
+      g_string_append (out, i == from ? prefix : "/");
+      g_string_append (out, segments->pdata[i]);
+    }
   return g_string_free (out, FALSE);
 }
 
