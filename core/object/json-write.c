@@ -33,18 +33,30 @@ needs_escape (guchar c)
 #define HAS_ZERO(word) (((word) -REPEAT (0x01)) & ~(word) &REPEAT (0x80))
 
 /* The number of leading bytes that can stand as they are; eight at a time. */
-static gsize
+static inline gboolean
+word_needs_escape (guint64 word)
+{
+  guint64 control = (word - REPEAT (0x20)) & ~word & REPEAT (0x80);
+  guint64 quote = word ^ REPEAT ('"'), slash = word ^ REPEAT ('\\');
+  return (control | HAS_ZERO (quote) | HAS_ZERO (slash)) != 0;
+}
+
+static inline gsize
 plain_length (const char *text, gsize length)
 {
   gsize i = 0;
+  guint64 word;
   for (; i + 8 <= length; i += 8)
     {
-      guint64 word;
       memcpy (&word, text + i, 8);
-      guint64 control = (word - REPEAT (0x20)) & ~word & REPEAT (0x80);
-      guint64 quote = word ^ REPEAT ('"'), slash = word ^ REPEAT ('\\');
-      if ((control | HAS_ZERO (quote) | HAS_ZERO (slash)) != 0)
+      if (word_needs_escape (word))
         break;
+    }
+  if (i < length && i + 8 > length && length >= 8)
+    {
+      memcpy (&word, text + length - 8, 8); /* the rest, and again some before it */
+      if (!word_needs_escape (word))
+        return length;
     }
   while (i < length && !needs_escape ((guchar) text[i]))
     i++;
@@ -79,7 +91,7 @@ append_bytes (GString *out, const char *text, gsize length)
 }
 
 static void
-append_string (GString *out, const char *text, gsize size)
+append_escaped (GString *out, const char *text, gsize size)
 {
   append_byte (out, '"');
   for (gsize i = 0; i < size;)
@@ -94,6 +106,21 @@ append_string (GString *out, const char *text, gsize size)
         }
     }
   append_byte (out, '"');
+}
+
+static void
+append_string (GString *out, const char *text, gsize size)
+{
+  if (plain_length (text, size) < size)
+    {
+      append_escaped (out, text, size);
+      return;
+    }
+  char *at = reserve (out, size + 2);
+  *at = '"';
+  memcpy (at + 1, text, size);
+  at[size + 1] = '"';
+  out->len += size + 2;
 }
 
 static inline void

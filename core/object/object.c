@@ -2,6 +2,7 @@
 /* One allocation an object: the struct, owner references, finalizers, label places, the header's strings, the JSON bytes.
  * metadata's first member is a field of fixed width for the revision:
  *   "resourceVersion":"<digits>",<spaces>    or spaces only while there is none. */
+#include "heap.h"
 #include "tape.h"
 #include <cube/error.h>
 #include <cube/object.h>
@@ -222,7 +223,7 @@ assemble (CubeView view, const char *json, gsize length, gsize revision_at, GErr
   fixed.json_length = (guint32) length;
   fixed.revision_at = (guint32) revision_at;
 
-  CubeObject *object = g_malloc (size);
+  CubeObject *object = cube_heap_alloc (size);
   *object = fixed;
   g_atomic_ref_count_init (&object->refs);
   memcpy (base (object) + strings_at, header.strings->str, header.strings->len);
@@ -434,7 +435,7 @@ void
 cube_object_unref (CubeObject *object)
 {
   if (object != NULL && g_atomic_ref_count_dec (&object->refs))
-    g_free (object);
+    cube_heap_free (object, object->size);
 }
 
 /* ---- the header ---- */
