@@ -36,6 +36,7 @@ typedef struct {
   GPtrArray *warnings;         /* char *: what in the configuration says nothing */
   char *failure;
   CubeTimer *ready_timer;
+  CubeMemoryWatch *memory;
 } Daemon;
 
 static gboolean
@@ -451,6 +452,7 @@ bring_up (Daemon *daemon, const CubePluginDescriptor *const *builtin, GError **e
   if (cube_context_has_role (daemon->context, "controllers"))
     daemon->controllers = cube_controllers_start (daemon->context, daemon->client);
   daemon->step = "nodes";
+  daemon->memory = cube_memory_watch_new (daemon->context);
   check_ready (daemon);
   return TRUE;
 }
@@ -468,6 +470,7 @@ bring_down (Daemon *daemon)
   if (daemon->plugins != NULL)
     cube_plugins_stop (daemon->plugins, daemon->storage != NULL ? daemon->storage->plugin : NULL);
   cube_process_stop_loops (daemon->process);
+  g_clear_pointer (&daemon->memory, cube_memory_watch_free);
   g_clear_pointer (&daemon->store, cube_store_free);
   if (daemon->storage != NULL)
     ((const CubeStorageOps *) daemon->storage->ops)->close (daemon->storage->state);

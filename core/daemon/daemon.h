@@ -69,5 +69,9 @@ gboolean cube_agent_connect (CubeContext *context, const CubeOptions *options, C
 CubeInformer *cube_agent_watch_nodes (CubeContext *context, CubeClient *client, const CubeOptions *options);
 /* Writes <data-dir>/admin.kubeconfig (0600) for @server; a current one is left as it is. (transfer full) path */
 char *cube_kubeconfig_write (CubeContext *context, const char *server, GError **error);
+/* Looks every few seconds whether a burst of requests left memory behind, and gives it back to the system. Free it when no worker runs any more. */
+typedef struct _CubeMemoryWatch CubeMemoryWatch;
+CubeMemoryWatch *cube_memory_watch_new (CubeContext *context);
+void cube_memory_watch_free (CubeMemoryWatch *watch);
 /* The namespaces every cluster has. */
 gboolean cube_bootstrap_namespaces (CubeContext *context, GError **error);
