@@ -46,6 +46,8 @@ prepare (Parser &p, gsize length, gsize depth)
 extern "C" gboolean
 cube_json_shim_parse (const char *data, gsize length, guint max_depth, CubeJsonShim *ret_result)
 {
+  if (length == 0) // nothing was allocated yet, perhaps; and it is no document
+    return FALSE;
   try {
     if (!the_parser)
       the_parser.reset (new Parser);

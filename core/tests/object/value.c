@@ -194,12 +194,27 @@ test_status (void)
   g_assert_cmpuint (cube_error_get_details (back)->causes->len, ==, 1);
 }
 
+/* Each thread has a parser of its own; nothing may be its first document. */
+static gpointer
+parse_nothing (gpointer data)
+{
+  expect_error ("", "*unexpected end*");
+  return NULL;
+}
+
+static void
+test_nothing_first (void)
+{
+  g_thread_join (g_thread_new ("fresh", parse_nothing, NULL));
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/value/read", test_read);
   g_test_add_func ("/value/errors", test_errors);
+  g_test_add_func ("/value/nothing-first", test_nothing_first);
   g_test_add_func ("/value/numbers", test_numbers);
   g_test_add_func ("/value/equal", test_equal);
   g_test_add_func ("/value/builder", test_builder);
