@@ -65,7 +65,13 @@ static const CubeCommandOption agent_options[] = {
   UP_TIMEOUT,
   END
 };
-static const CubeCommandOption doctor_options[] = { LISTEN, RUNTIME, PLUGIN_DIR, END };
+static const CubeCommandOption doctor_options[] = {
+  LISTEN,
+  RUNTIME,
+  PATH ("kubeconfig", 'k', options.kubeconfig, "FILE", "FILE", "Look as cube agent with this file would: is its server there?"),
+  PLUGIN_DIR,
+  END
+};
 static const CubeCommandOption down_options[] = { INT ("timeout", 0, timeout_s, "SECONDS", "How long to wait (default 90)."), END };
 static const CubeCommandOption uninstall_options[] = { FLAG ("yes", 'y', is_yes, "Do not ask."), END };
 static const CubeCommandOption kubeconfig_options[] = { FLAG ("raw", 0, is_raw, "Print the file itself. It holds a private key."), END };
@@ -132,6 +138,7 @@ const CubeCommand cube_commands[CUBE_N_COMMANDS] = {
     OPTIONS (doctor_options, output_options, cluster_options),
     "cube doctor\tis this machine ready for real containers?\n"
     "cube doctor --runtime sim\tfor simulated nodes?\n"
+    "cube doctor --kubeconfig node.kubeconfig\tfor a worker node of that server?\n"
     "cube doctor -o json\tfor scripts",
     "0\tcube up can be expected to work\n1\tthere is a problem\n2\twrong usage" },
   [CUBE_COMMAND_VERSION] = {

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-typedef enum { ALWAYS, NODE, API } When;
+typedef enum { ALWAYS, NODE, API, AGENT } When;
 
 static const struct {
   const char *name, *wanted;
@@ -24,6 +24,7 @@ static const struct {
   { "database", "undamaged", ALWAYS, doctor_check_database },
   { "certificates", "valid for 30 days more", ALWAYS, doctor_check_certificates },
   { "API port", "free", API, doctor_check_port },
+  { "server", "answers, and knows who we are", AGENT, doctor_check_server },
   { "clock", "synchronised", ALWAYS, doctor_check_clock },
   { "memory", "256 MB available", ALWAYS, doctor_check_memory },
   { "disk space", "2 GB free", ALWAYS, doctor_check_disk },
@@ -185,7 +186,7 @@ add_finding (CubeMut *list, const char *name, const char *wanted, const Finding 
 static gboolean
 is_due (const Doctor *doctor, When when)
 {
-  return when == ALWAYS || (when == NODE ? doctor->has_node : doctor->has_api);
+  return when == ALWAYS || (when == NODE ? doctor->has_node : when == API ? doctor->has_api : doctor->is_agent);
 }
 
 static int
@@ -236,6 +237,9 @@ complete (Doctor *doctor)
   CubeOptions *options = doctor->options;
   g_autoptr (GError) error = NULL;
   gboolean has_listen = options->listen != NULL, has_runtime = options->runtime != NULL, has_config = options->config_path != NULL;
+  doctor->is_agent = options->kubeconfig != NULL;
+  if (doctor->is_agent && options->roles == NULL)
+    options->roles = g_strdup ("node");
   if (!cube_options_complete (options, &error))
     {
       doctor->option_problem = g_strdup (error->message);
@@ -250,8 +254,10 @@ complete (Doctor *doctor)
   CubeOptions last;
   cube_options_init (&last);
   last.data_dir = g_strdup (options->data_dir);
-  if (!has_config && cube_state_read (&last, NULL))
+  if (!has_config && !doctor->is_agent && cube_state_read (&last, NULL))
     {
+      doctor->is_agent = last.is_agent;
+      fill_from (&options->kubeconfig, FALSE, last.kubeconfig);
       fill_from (&options->listen, has_listen, last.listen);
       fill_from (&options->runtime, has_runtime, last.runtime);
       fill_from (&options->roles, FALSE, last.roles);

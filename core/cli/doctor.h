@@ -17,6 +17,7 @@ typedef struct {
   char *option_problem;  /* the configuration's error: then the defaults are looked at */
   gboolean has_node;     /* the role node with real containers: the checks of the kernel and of containerd matter */
   gboolean has_api;
+  gboolean is_agent;     /* its objects are a server's elsewhere */
   gboolean is_root;
   CubeValue *status;     /* of the cluster that runs in this data directory, or NULL */
   CubeValue *plugins;    /* what the trial of loading them said (doctor-cluster.c), or NULL */
@@ -62,6 +63,9 @@ void doctor_check_runc (Doctor *doctor, Finding *finding);
 void doctor_check_cni (Doctor *doctor, Finding *finding);
 void doctor_check_tools (Doctor *doctor, Finding *finding);
 void doctor_check_kubectl (Doctor *doctor, Finding *finding);
+
+/* doctor-server.c */
+void doctor_check_server (Doctor *doctor, Finding *finding);
 
 /* doctor-cluster.c */
 void doctor_check_configuration (Doctor *doctor, Finding *finding);

@@ -158,6 +158,45 @@ def doctor_sees_what_is_broken():
         assert checks["data directory"]["result"] == "problem" and "chmod" in checks["data directory"]["remedy"], checks
 
 
+def doctor_survives_a_plugin_that_crashes():
+    with Sim() as sim:
+        folder = os.path.join(sim.dir, "plugins")
+        os.mkdir(folder)
+        run("cc", "-shared", "-fPIC", "-x", "c", "-o", os.path.join(folder, "crash.so"), "-", data="__attribute__((constructor)) void f (void) { __builtin_trap (); }")
+        os.chmod(os.path.join(folder, "crash.so"), 0o755)
+        plugins = doctor(sim, "--runtime", "sim")["plugins"]
+        assert plugins["result"] == "problem" and "signal" in plugins["found"], plugins
+
+
+def doctor_names_missing_programs():
+    with Sim() as sim:
+        done = run(CUBE, "doctor", "--data-dir", sim.dir, "-o", "json", check=False, env=dict(os.environ, PATH="/nonexistent"))
+        checks = {c["name"]: c for c in json.loads(done.stdout)["checks"]}
+        assert done.returncode == 1 and checks["containerd"]["remedy"] == "apt-get install containerd", checks
+        assert "kubernetes-client" in checks["kubectl"]["remedy"], checks
+
+
+def doctor_asks_the_server_of_an_agent():
+    with Sim() as sim, Sim() as other:
+        expect(sim.up("--roles", "api"), 0)
+        file = os.path.join(sim.dir, "admin.kubeconfig")
+        server = doctor(other, "--runtime", "sim", "--kubeconfig", file)["server"]
+        assert server["result"] == "ok" and "knows us" in server["found"], server
+        expect(other.up("--roles", "api"), 0)
+        with open(file, encoding="utf-8") as mine, open(os.path.join(other.dir, "admin.kubeconfig"), encoding="utf-8") as others:
+            mixed = others.read().replace(other.status()["server"], sim.status()["server"])
+            stranger = re.sub("client-(certificate|key)-data: .*", "", mine.read())
+        for name, text, word in (("mixed", mixed, "ertificate"), ("stranger", stranger, "does not know")):
+            path = os.path.join(other.dir, name)
+            with open(path, "w", encoding="utf-8") as out:
+                out.write(text)
+            server = doctor(other, "--kubeconfig", path, "--runtime", "sim")["server"]
+            assert server["result"] == "problem" and word in server["found"], server
+        sim.cube("down")
+        server = doctor(other, "--runtime", "sim", "--kubeconfig", file)["server"]
+        assert server["result"] == "problem" and "refused" in server["found"], server
+
+
 def help_of_every_command():
     overview = run(CUBE, "--help").stdout
     for command in ("up", "down", "status", "server", "agent", "plugins", "kubeconfig", "doctor", "uninstall", "version"):
@@ -256,6 +295,7 @@ def foreground_notifies_its_manager():
 
 TESTS = [dead_simulation_goes_down_without_containerd, broken_state_is_refused, port_in_use_names_the_remedy, unknown_configuration_key_is_named,
          second_up_changes_nothing, doctor_finds_nothing_and_leaves_nothing, doctor_names_who_holds_the_port, doctor_sees_what_is_broken,
+         doctor_survives_a_plugin_that_crashes, doctor_names_missing_programs, doctor_asks_the_server_of_an_agent,
          help_of_every_command, misspelt_words_name_the_nearest, log_has_levels_and_formats, log_is_opened_again_on_hangup,
          reason_does_not_come_from_the_log, foreground_notifies_its_manager]
 
