@@ -38,7 +38,7 @@ begin_run (CubeCall *call, CubeVerb verb, CubeView old)
   run->request.old = old;
   run->request.options =
       call->request->verb == CUBE_VERB_DELETE && call->request->body != NULL ? cube_value_root (call->request->body) : cube_view_none ();
-  run->request.is_dry_run = call->request->is_dry_run;
+  run->request.is_dry_run = call->is_dry_run;
   run->request.reservation = NULL;
 }
 

@@ -297,7 +297,7 @@ step_marked (CubeCall *call)
 static CubeCallState
 propose_outcome (CubeCall *call, CubeBuilder *builder, Outcome outcome)
 {
-  gboolean is_dry_run = call->request->is_dry_run;
+  gboolean is_dry_run = call->is_dry_run;
   g_autoptr (CubeValue) value = NULL;
   CubeObject *object;
   GError *error = NULL;

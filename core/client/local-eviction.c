@@ -111,7 +111,7 @@ take_disruption (CubeCall *call, const CubeResource *resource, const char *name,
       if (may_go_unready (cube_value_root (value), pod))
         return NULL;
       error = check_budget (budget, cube_value_root (value));
-      if (error != NULL || call->request->is_dry_run)
+      if (error != NULL || call->is_dry_run)
         return error;
       builder = cube_builder_new_from (cube_value_root (value));
       status = cube_mut_ensure (cube_builder_root (builder), "status");
@@ -181,7 +181,7 @@ delete_pod (CubeCall *call)
   request.name = call->name;
   request.user = call->user;
   request.body = options;
-  request.is_dry_run = call->request->is_dry_run;
+  request.is_dry_run = call->is_dry_run;
   request.precondition_uid = cube_object_uid (call->old);
   answer = cube_local_run (call->client, &request, &error);
   if (answer == NULL)
@@ -222,7 +222,7 @@ cube_local_evict (CubeCall *call)
     error = take_disruption (call, budgets_resource, cube_object_name (budgets->pdata[0]), cube_value_root (pod));
   if (error != NULL)
     return cube_call_fail (call, error);
-  if (!call->request->is_dry_run)
+  if (!call->is_dry_run)
     {
       marked = cube_client_modify (call->client, call->resource, "status", call->ns, call->name, set_disruption_condition, call, &error);
       if (marked == NULL)

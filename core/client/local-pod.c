@@ -120,7 +120,7 @@ bind_once (CubeCall *call)
   object = cube_object_new (cube_value_root (bound), 0, &error);
   if (object == NULL)
     return cube_call_fail (call, error);
-  if (!call->request->is_dry_run)
+  if (!call->is_dry_run)
     return cube_call_propose (call, object, cube_object_revision (call->old), step_bound);
   cube_object_unref (object);
   call->response->is_created = TRUE;

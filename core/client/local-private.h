@@ -45,6 +45,7 @@ struct _CubeCall {
   char *made_name;             /* by generateName */
   CubeUser *user;
   const char *manager;
+  gboolean is_dry_run;         /* by the request or by the options in its body */
   CubeCallStep step;           /* what to do next */
   CubeCallStep extra_then;     /* of a step that wraps another */
   guint attempts;

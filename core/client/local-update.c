@@ -194,7 +194,7 @@ cube_local_write_update (CubeCall *call, CubeBuilder *builder, CubeObject *old_a
   cube_builder_free (builder);
   if (!is_built)
     return cube_call_fail (call, error);
-  if (changed.object == NULL || call->request->is_dry_run)
+  if (changed.object == NULL || call->is_dry_run)
     {
       CubeObject *answer = changed.object != NULL ? changed.object : call->old;
 

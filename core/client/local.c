@@ -206,6 +206,19 @@ first_step (CubeCall *call)
   return (call->resource->verbs & bit) != 0 ? step_of_resource (call) : step_method_not_allowed;
 }
 
+/* DeleteOptions, also within an Eviction, may say it in the body: kubectl does. */
+static gboolean
+asks_dry_run (const CubeRequest *request)
+{
+  CubeView body = request->body != NULL ? cube_value_root (request->body) : cube_view_none ();
+
+  if (request->verb == CUBE_VERB_CREATE && g_strcmp0 (request->subresource, "eviction") == 0)
+    body = cube_view_member (body, "deleteOptions");
+  else if (request->verb != CUBE_VERB_DELETE && request->verb != CUBE_VERB_DELETE_COLLECTION)
+    return request->is_dry_run;
+  return request->is_dry_run || cube_view_length (cube_view_member (body, "dryRun")) > 0;
+}
+
 static CubeCall *
 call_new (CubeClient *client, const CubeRequest *request)
 {
@@ -223,6 +236,7 @@ call_new (CubeClient *client, const CubeRequest *request)
   call->manager = request->field_manager != NULL && *request->field_manager != '\0' ? request->field_manager
                   : client->field_manager != NULL                                   ? client->field_manager
                                                                                     : "unknown";
+  call->is_dry_run = asks_dry_run (request);
   call->response = cube_response_new ();
   call->step = first_step (call);
   return call;

@@ -166,6 +166,32 @@ test_dry_run (Fixture *fixture)
   g_assert_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND);
 }
 
+/* kubectl delete --dry-run=server says so in the body only. */
+static void
+test_dry_run_in_body (Fixture *fixture)
+{
+  static const CubeVerb verbs[] = { CUBE_VERB_DELETE, CUBE_VERB_DELETE_COLLECTION };
+  g_autoptr (CubeValue) options = json ("{'kind':'DeleteOptions','apiVersion':'v1','dryRun':['All']}");
+  const CubeResource *pods = resource (fixture, "v1", "pods");
+
+  cube_object_unref (create_pod (fixture, "stays", ""));
+  for (guint i = 0; i < G_N_ELEMENTS (verbs); i++)
+    {
+      CubeRequest request = CUBE_REQUEST_INIT;
+      g_autoptr (CubeResponse) response = NULL;
+      g_autoptr (CubeObject) still = NULL;
+
+      request.verb = verbs[i];
+      request.resource = pods;
+      request.ns = "default";
+      request.name = verbs[i] == CUBE_VERB_DELETE ? "stays" : NULL;
+      request.body = options;
+      response = execute (fixture, &request);
+      still = cube_client_get (fixture->client, pods, "default", "stays", NULL);
+      g_assert_nonnull (still);
+    }
+}
+
 /* ---- patch ---- */
 
 static const char *
@@ -933,6 +959,7 @@ suite_add (const char *prefix, BackInit init, BackClear clear)
     { "update", test_update },
     { "update-missing", test_update_missing },
     { "dry-run", test_dry_run },
+    { "dry-run-in-body", test_dry_run_in_body },
     { "patch", test_patch },
     { "apply", test_apply },
     { "apply-conflict", test_apply_conflict },
