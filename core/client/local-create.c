@@ -291,11 +291,11 @@ build_created (CubeCall *call, CubeBuilder *builder, GError **error)
   CubeView view;
   char now[32];
 
-  cube_schema_prepare_create (call->resource, root);
-  stamp_requester (call, root);
-  metadata = cube_mut_member (root, "metadata");
+  metadata = cube_mut_ensure_object (root, "metadata");
   set_new_metadata (call, metadata);
   make_name (call, metadata);
+  cube_schema_prepare_create (call->resource, root); /* a job's labels have its uid */
+  stamp_requester (call, root);
   if (!cube_admission_begin (call, CUBE_VERB_CREATE, root, cube_view_none (), error))
     return NULL;
   if (call->request->patch_type != CUBE_PATCH_APPLY || call->request->verb != CUBE_VERB_PATCH)
@@ -322,7 +322,7 @@ cube_local_write_create (CubeCall *call, CubeBuilder *builder)
   cube_builder_free (builder);
   if (object == NULL)
     return cube_call_fail (call, error);
-  if (!call->request->is_dry_run)
+  if (!call->is_dry_run)
     return cube_call_propose (call, object, 0, step_created);
   cube_admission_finish (call, NULL, FALSE);
   if (call->old == NULL)
