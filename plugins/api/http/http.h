@@ -56,6 +56,7 @@ struct _HttpWorker {
   GSource *epoll_source;
   GQueue streams;    /* HttpStream, by link */
   GString *scratch;  /* for one task at a time */
+  SoupSession *proxies; /* (nullable) to what the proxy subresources lead to */
 };
 
 /* ---- connections ---- */
@@ -147,6 +148,7 @@ void http_respond_list (HttpCall *call, CubeResponse *response /* (transfer full
 void http_run_path (HttpCall *call);
 void http_run_watch (HttpCall *call);
 void http_run_stream (HttpCall *call); /* log, exec, attach, portforward */
+void http_run_proxy (HttpCall *call);  /* the proxy subresources */
 void http_run_exec (HttpCall *call);   /* the latter three */
 /* After an answer was set from outside the handler. */
 void http_call_finish (HttpCall *call);

@@ -42,6 +42,12 @@ is_stream (const CubeSubresource *sub)
 }
 
 static gboolean
+is_proxy (const CubeSubresource *sub)
+{
+  return sub != NULL && strcmp (sub->name, "proxy") == 0;
+}
+
+static gboolean
 check_method (HttpCall *call, CubeVerb verb, GError **error)
 {
   const CubeResource *resource = call->resource;
@@ -104,7 +110,7 @@ http_prepare_resource (HttpCall *call, GError **error)
   /* an address that is none is told apart from one that is forbidden only to those who may ask */
   g_autoptr (GError) unknown = NULL;
   call->resource = http_url_resolve (&call->url, call->server->schema, &call->sub, &unknown);
-  call->is_long = verb == CUBE_VERB_WATCH || is_stream (call->sub);
+  call->is_long = verb == CUBE_VERB_WATCH || is_stream (call->sub) || is_proxy (call->sub);
   if (!http_authorize (call, cube_verb_name (verb), error))
     return FALSE;
   if (call->resource == NULL)
@@ -120,8 +126,16 @@ http_prepare_resource (HttpCall *call, GError **error)
   request->ns = call->url.ns;
   request->name = call->url.name;
   request->user = call->user;
+  if ((is_stream (call->sub) || is_proxy (call->sub)) && strcmp (call->sub->name, "log") != 0
+      && http_query_get (&call->query, "dryRun") != NULL)
+    {
+      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "dryRun is not supported");
+      return FALSE;
+    }
   if (is_stream (call->sub))
     return authorize_stream (call, verb, error);
+  if (is_proxy (call->sub))
+    return TRUE;
   if (verb == CUBE_VERB_PATCH && !prepare_patch (call, error))
     return FALSE;
   if (!http_query_apply (&call->query, request, error))
@@ -304,9 +318,8 @@ http_run_resource (HttpCall *call)
     http_run_stream (call);
   else if (call->request.verb == CUBE_VERB_WATCH)
     http_run_watch (call);
-  else if (call->sub != NULL && strcmp (call->sub->name, "proxy") == 0)
-    http_respond_error (call, g_error_new (CUBE_ERROR, CUBE_ERROR_NOT_IMPLEMENTED, "this server does not proxy to %s; use port-forward",
-                                           call->resource->resource));
+  else if (is_proxy (call->sub))
+    http_run_proxy (call);
   else if (!read_body (call, &error))
     http_respond_error (call, error);
   else

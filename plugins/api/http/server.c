@@ -632,6 +632,9 @@ worker_stop (gpointer data)
   if (worker->soup != NULL)
     soup_server_disconnect (worker->soup);
   g_clear_object (&worker->soup);
+  if (worker->proxies != NULL)
+    soup_session_abort (worker->proxies);
+  g_clear_object (&worker->proxies);
   reap_all (worker);
   g_clear_pointer (&worker->sweep, cube_timer_cancel);
   if (worker->index == 0)

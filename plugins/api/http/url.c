@@ -202,7 +202,9 @@ const CubeResource *
 http_url_resolve (const HttpUrl *url, CubeSchema *schema, const CubeSubresource **ret_sub, GError **error)
 {
   const CubeSubresource *sub = NULL;
-  const CubeResource *resource = url->has_trailing_slash ? NULL : cube_schema_find (schema, url->group, url->version, url->resource);
+  /* what is behind …/proxy is another server's path, in which the slash at the end means something */
+  gboolean is_misplaced_slash = url->has_trailing_slash && g_strcmp0 (url->subresource, "proxy") != 0;
+  const CubeResource *resource = is_misplaced_slash ? NULL : cube_schema_find (schema, url->group, url->version, url->resource);
   if (resource != NULL && url->subresource != NULL)
     sub = cube_resource_find_subresource (resource, url->subresource);
   gboolean is_fitting = resource != NULL && (url->subresource == NULL || sub != NULL);
