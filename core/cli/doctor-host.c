@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rights, clock, memory, disk, ports and programs. */
+/* Rights, clock, memory, disk and programs. */
 #include "doctor.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -178,111 +177,6 @@ doctor_check_fsync (Doctor *doctor, Finding *finding)
     doctor_bad (finding, DOCTOR_WARNING, "put the data directory on a faster disk (an SSD, not a network share): --data-dir DIR",
                 "median %.2f ms, 99th percentile %.2f ms, in %s; every write waits for it", (double) median / 1000, (double) high / 1000,
                 dir);
-}
-
-/* ---- the API's port ---- */
-
-/* The inode of the socket that listens on @port, from /proc/net/tcp or tcp6; 0 = none to be seen. */
-static guint64
-listening_inode (guint16 port)
-{
-  static const char *const files[] = { "/proc/net/tcp", "/proc/net/tcp6" };
-  for (guint f = 0; f < G_N_ELEMENTS (files); f++)
-    {
-      g_autofree char *text = NULL;
-      if (!g_file_get_contents (files[f], &text, NULL, NULL))
-        continue;
-      g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-      for (guint i = 1; lines[i] != NULL; i++)
-        {
-          char local[64], remote[64];
-          guint state, found;
-          unsigned long long inode;
-          if (sscanf (lines[i], " %*u: %63s %63s %x %*s %*s %*s %*u %*u %llu", local, remote, &state, &inode) == 4 && state == 0x0a
-              && strchr (local, ':') != NULL && sscanf (strchr (local, ':') + 1, "%x", &found) == 1 && found == port)
-            return inode;
-        }
-    }
-  return 0;
-}
-
-static gboolean
-process_has (const char *pid, const char *link_text)
-{
-  g_autofree char *folder = g_build_filename ("/proc", pid, "fd", NULL);
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
-  const char *name;
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *path = g_build_filename (folder, name, NULL);
-      g_autofree char *text = g_file_read_link (path, NULL);
-      if (g_strcmp0 (text, link_text) == 0)
-        return TRUE;
-    }
-  return FALSE;
-}
-
-/* "nginx (pid 12)", as far as it may be known. (transfer full) */
-static char *
-port_holder (guint16 port)
-{
-  g_autofree char *link_text = g_strdup_printf ("socket:[%" G_GUINT64_FORMAT "]", listening_inode (port));
-  g_autoptr (GDir) proc = g_dir_open ("/proc", 0, NULL);
-  const char *name;
-  while (proc != NULL && (name = g_dir_read_name (proc)) != NULL)
-    {
-      g_autofree char *path = g_build_filename ("/proc", name, "comm", NULL);
-      g_autofree char *command = NULL;
-      if (g_ascii_isdigit (*name) && process_has (name, link_text) && g_file_get_contents (path, &command, NULL, NULL))
-        return g_strdup_printf ("%s (pid %s)", g_strstrip (command), name);
-    }
-  return g_strdup ("another program (ss -ltnp as root names it)");
-}
-
-static void
-port_taken (const char *listen_text, guint16 port, int code, Finding *finding)
-{
-  g_autofree char *holder = code == EADDRINUSE ? port_holder (port) : NULL;
-  if (code == EADDRINUSE)
-    doctor_bad (finding, DOCTOR_PROBLEM, "end that program, or choose another port: cube up --listen ADDR:PORT (port 0 takes a free one)",
-                "%s is held by %s", listen_text, holder);
-  else if (code == EACCES)
-    doctor_bad (finding, DOCTOR_PROBLEM, "choose a port from 1024 on with --listen, or run it as root", "%s: permission denied",
-                listen_text);
-  else
-    doctor_bad (finding, DOCTOR_PROBLEM, "choose an address of this machine (ip -brief address): --listen ADDR:PORT", "%s: %s", listen_text,
-                g_strerror (code));
-}
-
-void
-doctor_check_port (Doctor *doctor, Finding *finding)
-{
-  g_autofree char *address = NULL;
-  guint16 port;
-  const char *listen_text = doctor->options->listen;
-  if (doctor->status != NULL)
-    {
-      doctor_ok (finding, "in use by the running cluster: %s",
-                 cube_view_string_or (cube_view_member (cube_value_root (doctor->status), "server"), "no server"));
-      return;
-    }
-  if (!cube_options_split_listen (listen_text, &address, &port, NULL))
-    return; /* cannot be: it was looked at with the other options */
-  g_autoptr (GSocketAddress) where = g_inet_socket_address_new_from_string (address, port);
-  gssize length = g_socket_address_get_native_size (where);
-  g_autofree struct sockaddr *native = g_malloc ((gsize) length);
-  int on = 1, code = 0;
-  g_socket_address_to_native (where, native, (gsize) length, NULL);
-  int fd = socket (native->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 || bind (fd, native, (socklen_t) length) != 0
-      || listen (fd, 1) != 0)
-    code = errno;
-  if (fd >= 0)
-    close (fd);
-  if (code == 0)
-    doctor_ok (finding, port == 0 ? "%s: a free one is chosen" : "%s is free", listen_text);
-  else
-    port_taken (listen_text, port, code, finding);
 }
 
 /* ---- programs ---- */

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define TRIAL_TIMEOUT_S 20
+
 typedef enum { ALWAYS, NODE, API, AGENT } When;
 
 static const struct {
@@ -40,6 +42,8 @@ static const struct {
   { "cgroups", "cpu, cpuset, memory, pids", NODE, doctor_check_cgroups },
   { "forwarding", "net.ipv4.ip_forward 1", NODE, doctor_check_forwarding },
   { "bridge filter", "net.bridge.bridge-nf-call-iptables 1", NODE, doctor_check_bridge_filter },
+  { "node ports", "none in use", NODE, doctor_check_node_ports },
+  { "address ranges", "not routed elsewhere", NODE, doctor_check_ranges },
   { "containerd", "1.6 or newer, with ctr", NODE, doctor_check_containerd },
   { "runc", "1.1.12 or newer", NODE, doctor_check_runc },
   { "CNI plugins", "bridge, host-local, loopback, portmap", NODE, doctor_check_cni },
@@ -84,6 +88,7 @@ doctor_try (int flags, DoctorTrial trial, gpointer data)
   pid_t pid = fork ();
   if (pid == 0)
     {
+      alarm (TRIAL_TIMEOUT_S);
       const char *why = flags != 0 && unshare (flags) != 0 ? g_strerror (errno) : trial (data);
       if (why != NULL && write (ends[1], why, strlen (why)) < 0)
         _exit (2);

@@ -57,12 +57,16 @@ void doctor_check_clock (Doctor *doctor, Finding *finding);
 void doctor_check_memory (Doctor *doctor, Finding *finding);
 void doctor_check_disk (Doctor *doctor, Finding *finding);
 void doctor_check_fsync (Doctor *doctor, Finding *finding);
-void doctor_check_port (Doctor *doctor, Finding *finding);
 void doctor_check_containerd (Doctor *doctor, Finding *finding);
 void doctor_check_runc (Doctor *doctor, Finding *finding);
 void doctor_check_cni (Doctor *doctor, Finding *finding);
 void doctor_check_tools (Doctor *doctor, Finding *finding);
 void doctor_check_kubectl (Doctor *doctor, Finding *finding);
+
+/* doctor-network.c */
+void doctor_check_port (Doctor *doctor, Finding *finding);
+void doctor_check_node_ports (Doctor *doctor, Finding *finding);
+void doctor_check_ranges (Doctor *doctor, Finding *finding);
 
 /* doctor-server.c */
 void doctor_check_server (Doctor *doctor, Finding *finding);

@@ -200,8 +200,9 @@ wait_ready (pid_t pid, int reason_fd, const CubeOptions *options, gint64 timeout
       progress_of (root, &last);
       if (g_get_monotonic_time () < deadline)
         continue;
-      g_printerr ("cube: not ready after %d s (%s); it goes on trying. `cube status` shows it, `cube down` ends it.\n",
-                  (int) (timeout_us / G_USEC_PER_SEC), last);
+      g_printerr (
+          "cube: not ready after %d s (%s); it goes on trying. `cube status` shows it, `cube doctor` looks for the cause, `cube down` ends it.\n",
+          (int) (timeout_us / G_USEC_PER_SEC), last);
       return 1;
     }
 }
