@@ -8,6 +8,7 @@
 #define EAGER_US (50 * 1000) /* until the node is ready for the first time */
 #define EAGER_LAST_US (400 * 1000)
 #define REPORT_US (300 * G_USEC_PER_SEC)
+#define LATE_US (30 * G_USEC_PER_SEC) /* a runtime that does not answer may be busy for so long */
 #define IMAGES_US (30 * G_USEC_PER_SEC)
 #define LEASE_SECONDS 40
 #define MAX_IMAGES 50
@@ -29,7 +30,7 @@ struct _NodeRegistration {
   CubeRuntimeStatus runtime;
   char *runtime_problem; /* NULL = ready */
   GPtrArray *images;     /* (nullable) CubeImage */
-  gint64 images_us, reported_us;
+  gint64 runtime_us, images_us, reported_us;
   CubeValue *reported; /* status without heartbeat times */
   CubeObject *node;
   gboolean was_ready, has_started_event;
@@ -96,9 +97,12 @@ check_runtime (NodeRegistration *self)
   g_auto (NodeRuntime) runtime = { 0 };
   g_autoptr (GError) error = NULL;
   CubeRuntimeStatus status = { 0 };
+  gboolean is_up = node_runtime_open (self->agent, &runtime, &error) && runtime.ops->status (runtime.state, &status, &error);
   gint64 now = cube_context_monotonic_us (self->agent->context);
+  if (!is_up && g_error_matches (error, CUBE_ERROR, CUBE_ERROR_TIMEOUT) && self->runtime_us != 0 && now - self->runtime_us < LATE_US)
+    return; /* as it was */
   g_clear_pointer (&self->runtime_problem, g_free);
-  if (!node_runtime_open (self->agent, &runtime, &error) || !runtime.ops->status (runtime.state, &status, &error))
+  if (!is_up)
     {
       self->runtime_problem = g_strdup ("container runtime is down");
       g_atomic_int_set (&self->network_ready, FALSE);
@@ -106,6 +110,7 @@ check_runtime (NodeRegistration *self)
     }
   cube_runtime_status_clear (&self->runtime);
   self->runtime = status;
+  self->runtime_us = now;
   g_mutex_lock (&self->agent->lock);
   g_free (self->agent->runtime_name);
   self->agent->runtime_name = g_strdup (status.name != NULL ? status.name : "unknown");
@@ -422,8 +427,8 @@ next_delay (NodeRegistration *self)
     return 0;
   if (self->runtime_problem != NULL || !self->is_registered)
     {
-      self->eager_us = MIN (MAX (self->eager_us * 3 / 2, EAGER_US),
-                            self->is_ready || self->problem != NULL ? PERIOD_US / 5 : EAGER_LAST_US);
+      self->eager_us =
+          MIN (MAX (self->eager_us * 3 / 2, EAGER_US), self->is_ready || self->problem != NULL ? PERIOD_US / 5 : EAGER_LAST_US);
       return self->eager_us;
     }
   self->eager_us = 0;

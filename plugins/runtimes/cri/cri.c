@@ -48,13 +48,13 @@ cri_status (gpointer state, CubeRuntimeStatus *ret_status, GError **error)
   const Cri__RuntimeStatus *status;
 
   version_request.version = cri_text (CRI_VERSION);
-  version_answer = cri_call (state, CRI_VERSION_CALL, &version_request.base, CRI_TIMEOUT_MS, NULL, error);
+  version_answer = cri_call (state, CRI_VERSION_CALL, &version_request.base, CRI_PULSE_TIMEOUT_MS, NULL, error);
   if (version_answer == NULL)
     return FALSE;
   version = (const Cri__VersionResponse *) version_answer;
   if (!check_version (version, error))
     return FALSE;
-  answer = cri_call (state, CRI_STATUS, &request.base, CRI_TIMEOUT_MS, NULL, error);
+  answer = cri_call (state, CRI_STATUS, &request.base, CRI_PULSE_TIMEOUT_MS, NULL, error);
   if (answer == NULL)
     return FALSE;
   status = ((const Cri__StatusResponse *) answer)->status;

@@ -13,6 +13,7 @@
 /* A call that does not say otherwise fails after this; RunPodSandbox, which
  * waits for the network, after twice as long.  Kubernetes' runtimeRequestTimeout. */
 #define CRI_TIMEOUT_MS (2 * 60 * 1000)
+#define CRI_PULSE_TIMEOUT_MS (5 * 1000) /* what only looks whether the runtime lives: a node that waited longer would miss its Lease */
 #define CRI_VERSION "0.1.0"
 /* What an exec_sync returns of each output at most. */
 #define CRI_EXEC_OUTPUT_BYTES 16384

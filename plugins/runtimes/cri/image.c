@@ -11,7 +11,7 @@ cri_list_images (gpointer state, GError **error)
   const Cri__ListImagesResponse *response;
   GPtrArray *images;
 
-  answer = cri_call (state, CRI_LIST_IMAGES, &request.base, CRI_TIMEOUT_MS, NULL, error);
+  answer = cri_call (state, CRI_LIST_IMAGES, &request.base, 2 * CRI_PULSE_TIMEOUT_MS, NULL, error);
   if (answer == NULL)
     return NULL;
   response = (const Cri__ListImagesResponse *) answer;
