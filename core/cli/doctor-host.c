@@ -200,7 +200,7 @@ check_endpoint (const char *endpoint, Finding *finding)
     doctor_ok (finding, "%s answers", path);
   else
     doctor_bad (finding, DOCTOR_PROBLEM,
-                "start that runtime, or take runtimeEndpoint out of the configuration for a containerd of Cube's own", "%s",
+                "start that runtime, or take runtimeEndpoint out of the configuration for a containerd of Cube's own", "%s: %s", path,
                 error->message);
 }
 
