@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from cluster import run, wait
+from cluster import Cluster, isolate, run, wait
 
 SOURCE, BUILD = (os.path.realpath(path) for path in sys.argv[1:3])
 
@@ -82,6 +82,19 @@ def a_policy_builds_against_it(place):
     wait("the policy", lambda: place.plugins()["my-policy"]["healthy"], 20)
 
 
+def it_runs_containers(place):
+    """With the images that were installed; in network, mount and process namespaces of the test's own."""
+    if os.geteuid() != 0:
+        return
+    cluster = Cluster(place.cube, "--listen", "127.0.0.1:0")
+    try:
+        cluster.up()
+        cluster.kubectl("run", "web", "--image=cube.local/web:v1", "--labels=app=web")
+        cluster.wait_ready("app=web", 1)
+    finally:
+        cluster.close()
+
+
 def the_unit_is_sound(place):
     with open(os.path.join(place.prefix, "lib/systemd/system/cube.service"), encoding="utf-8") as file:
         unit = file.read()
@@ -96,9 +109,11 @@ def the_unit_is_sound(place):
         assert done.returncode == 0 and not about_us, done.stderr
 
 
-TESTS = [everything_is_in_its_place, the_installed_one_runs, a_policy_builds_against_it, the_unit_is_sound]
+TESTS = [everything_is_in_its_place, the_installed_one_runs, a_policy_builds_against_it, it_runs_containers, the_unit_is_sound]
 
 if __name__ == "__main__":
+    if os.geteuid() == 0:
+        isolate()
     print(f"1..{len(TESTS)}", flush=True)
     n_failed = 0
     installed = Place()
