@@ -123,6 +123,52 @@ cube_local_check_identity (CubeCall *call, CubeMut *root, GError **error)
   return TRUE;
 }
 
+static gboolean
+is_same_owner (CubeMut *a, CubeMut *b)
+{
+  static const char *const texts[] = { "apiVersion", "kind", "name", "uid" }, *const flags[] = { "controller", "blockOwnerDeletion" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    if (g_strcmp0 (cube_mut_string (cube_mut_member (a, texts[i])), cube_mut_string (cube_mut_member (b, texts[i]))) != 0)
+      return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (flags); i++)
+    if (cube_mut_bool (cube_mut_member (a, flags[i]), FALSE) != cube_mut_bool (cube_mut_member (b, flags[i]), FALSE))
+      return FALSE;
+  return TRUE;
+}
+
+/* The same owner named twice counts once, with a warning. */
+static void
+dedup_owners (CubeCall *call, CubeMut *root)
+{
+  CubeMut *owners = cube_mut_get (root, "metadata", "ownerReferences");
+  g_autoptr (GString) uids = g_string_new (NULL);
+  g_autofree char *text = NULL;
+
+  for (guint i = 1; i < cube_mut_length (owners);)
+    {
+      CubeMut *owner = cube_mut_element (owners, i);
+      guint first = 0;
+
+      while (first < i && !is_same_owner (cube_mut_element (owners, first), owner))
+        first++;
+      if (first == i)
+        {
+          i++;
+          continue;
+        }
+      g_string_append_printf (uids, "%s%s", uids->len > 0 ? ", " : "", cube_mut_string (cube_mut_member (owner, "uid")));
+      cube_mut_remove_element (owners, i);
+    }
+  if (uids->len == 0)
+    return;
+  text = g_strdup_printf (
+      ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests "
+      "as early as 1.24; please fix your requests; duplicate UID(s) observed: %s",
+      uids->str);
+  cube_call_warn (call, text);
+}
+
 gboolean
 cube_local_decode (CubeCall *call, CubeMut *root, char **duplicates, GError **error)
 {
@@ -133,6 +179,7 @@ cube_local_decode (CubeCall *call, CubeMut *root, char **duplicates, GError **er
     call->response->warnings = g_ptr_array_new_with_free_func (g_free);
   if (!cube_schema_decode (call->resource, call->sub, root, strictness[asked], duplicates, call->response->warnings, error))
     return FALSE;
+  dedup_owners (call, root);
   cube_schema_set_defaults (call->resource, root);
   return TRUE;
 }

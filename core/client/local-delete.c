@@ -15,7 +15,7 @@ typedef struct {
 /* ---- DeleteOptions ---- */
 
 static gboolean
-options_invalid (GError **error, const char *format, ...)
+options_invalid (GError **error, const char *reason, const char *field, const char *format, ...)
 {
   g_autofree char *body = NULL;
   va_list args;
@@ -23,11 +23,11 @@ options_invalid (GError **error, const char *format, ...)
   va_start (args, format);
   body = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: %s", body);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID, "DeleteOptions.meta.k8s.io \"\" is invalid: %s: %s", field, body);
   if (error != NULL)
     {
       cube_error_set_object (*error, "meta.k8s.io", "DeleteOptions", NULL);
-      cube_error_add_cause (*error, "FieldValueInvalid", "propagationPolicy", "%s", body);
+      cube_error_add_cause (*error, reason, field, "%s", body);
     }
   return FALSE;
 }
@@ -40,7 +40,8 @@ read_propagation (CubeView body, Options *options, GError **error)
   gboolean has_orphan = cube_view_type (orphan) == CUBE_VALUE_BOOL;
 
   if (policy != NULL && has_orphan)
-    return options_invalid (error, "Invalid value: \"%s\": orphanDependents and deletionPropagation cannot be both set", policy);
+    return options_invalid (error, "FieldValueInvalid", "propagationPolicy",
+                            "Invalid value: \"%s\": orphanDependents and deletionPropagation cannot be both set", policy);
   if (has_orphan)
     options->propagation = cube_view_bool (orphan, FALSE) ? CUBE_PROPAGATION_ORPHAN : CUBE_PROPAGATION_BACKGROUND;
   else if (policy == NULL)
@@ -52,8 +53,29 @@ read_propagation (CubeView body, Options *options, GError **error)
   else if (g_str_equal (policy, "Foreground"))
     options->propagation = CUBE_PROPAGATION_FOREGROUND;
   else
-    return options_invalid (error, "Unsupported value: \"%s\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
-                            policy);
+    return options_invalid (error, "FieldValueNotSupported", "propagationPolicy",
+                            "Unsupported value: \"%s\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"", policy);
+  return TRUE;
+}
+
+/* What is sent along must be DeleteOptions: another kind may be a mistake that must not delete anything. */
+static gboolean
+check_options (CubeView body, GError **error)
+{
+  const char *kind = cube_view_get_string (body, "kind");
+  CubeView entry;
+  CubeIter it;
+
+  if (kind != NULL && *kind != '\0' && !g_str_equal (kind, "DeleteOptions"))
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                   "%s in version \"v1\" cannot be handled as a DeleteOptions: no kind \"%s\" is served at this path", kind, kind);
+      return FALSE;
+    }
+  for (cube_iter_init (&it, cube_view_member (body, "dryRun")); cube_iter_next (&it, NULL, &entry);)
+    if (g_strcmp0 (cube_view_string (entry), "All") != 0)
+      return options_invalid (error, "FieldValueNotSupported", "dryRun", "Unsupported value: [\"%s\"]: supported values: \"All\"",
+                              cube_view_string_or (entry, ""));
   return TRUE;
 }
 
@@ -69,6 +91,8 @@ read_options (const CubeRequest *request, Options *options, GError **error)
   options->propagation = request->propagation;
   if (cube_view_type (body) != CUBE_VALUE_OBJECT)
     return TRUE;
+  if (!check_options (body, error))
+    return FALSE;
   uid = cube_view_get_string (body, "preconditions", "uid");
   revision = cube_view_get_string (body, "preconditions", "resourceVersion");
   grace = cube_view_member (body, "gracePeriodSeconds");
@@ -82,8 +106,16 @@ read_options (const CubeRequest *request, Options *options, GError **error)
 static GError *
 precondition_error (CubeCall *call, const char *what, const char *wanted, const char *have, const char *end)
 {
-  g_autofree char *why = g_strdup_printf (
-      "the %s in the precondition (%s) does not match the %s in record (%s). The object might have been %s", what, wanted, what, have, end);
+  gboolean is_namespace = *call->resource->group == '\0' && g_str_equal (call->resource->resource, "namespaces");
+  g_autofree char *why = NULL;
+
+  if (is_namespace) /* looked at before the others' common way */
+    {
+      why = g_strdup_printf ("Precondition failed: %s in precondition: %s, %s in object meta: %s", what, wanted, what, have);
+      return cube_error_conflict ("", "namespaces", call->name, why);
+    }
+  why = g_strdup_printf ("the %s in the precondition (%s) does not match the %s in record (%s). The object might have been %s", what,
+                         wanted, what, have, end);
 
   return cube_error_conflict (call->resource->group, call->resource->kind, call->name, why);
 }

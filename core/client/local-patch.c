@@ -34,17 +34,49 @@ check_options (CubeCall *call)
   return NULL;
 }
 
+static const char *
+json_type (CubeView view)
+{
+  switch (cube_view_type (view))
+    {
+    case CUBE_VALUE_OBJECT: return "object";
+    case CUBE_VALUE_ARRAY: return "array";
+    case CUBE_VALUE_STRING: return "string";
+    case CUBE_VALUE_BOOL: return "bool";
+    default: return "number";
+    }
+}
+
+/* A list of operations, each an object. */
+static gboolean
+check_json_patch (CubeView patch, GError **error)
+{
+  CubeView operation;
+  CubeIter it;
+
+  if (cube_view_type (patch) != CUBE_VALUE_ARRAY)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                   "error decoding patch: json: cannot unmarshal %s into Go value of type jsonpatch.Patch", json_type (patch));
+      return FALSE;
+    }
+  for (cube_iter_init (&it, patch); cube_iter_next (&it, NULL, &operation);)
+    if (cube_view_type (operation) != CUBE_VALUE_OBJECT)
+      {
+        g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                     "error decoding patch: json: cannot unmarshal %s into Go value of type jsonpatch.Operation", json_type (operation));
+        return FALSE;
+      }
+  return TRUE;
+}
+
 static gboolean
 apply_json (CubeBuilder *builder, CubeView patch, GError **error)
 {
   g_autoptr (GError) failure = NULL;
 
-  if (cube_view_type (patch) != CUBE_VALUE_ARRAY)
-    {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "error decoding patch: found %s, wanted an array of operations",
-                   cube_value_type_name (cube_view_type (patch)));
-      return FALSE;
-    }
+  if (!check_json_patch (patch, error))
+    return FALSE;
   if (cube_view_length (patch) > MAX_OPERATIONS)
     {
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_REQUEST_TOO_LARGE,
@@ -54,15 +86,16 @@ apply_json (CubeBuilder *builder, CubeView patch, GError **error)
     }
   if (cube_patch_json (builder, patch, MAX_OPERATIONS, 0, &failure))
     return TRUE;
-  if (g_error_matches (failure, CUBE_ERROR, CUBE_ERROR_INVALID))
+  if (!g_error_matches (failure, CUBE_ERROR, CUBE_ERROR_INVALID) && !g_error_matches (failure, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST))
     {
-      g_debug ("JSON patch refused: %s", failure->message);
-      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_INVALID, "the server rejected our request due to an error in our request");
+      g_propagate_error (error, g_steal_pointer (&failure));
+      return FALSE;
     }
-  else if (g_error_matches (failure, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST))
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "error decoding patch: %s", failure->message);
-  else
-    g_propagate_error (error, g_steal_pointer (&failure));
+  /* of an operation that makes no sense, too, Kubernetes hears only when it does it */
+  g_debug ("JSON patch refused: %s", failure->message);
+  g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_INVALID, "the server rejected our request due to an error in our request");
+  if (error != NULL)
+    cube_error_set_object (*error, "", "", NULL);
   return FALSE;
 }
 
@@ -138,8 +171,8 @@ patch_candidate (CubeCall *call, CubeBuilder *builder, GError **error)
     case CUBE_PATCH_STRATEGIC:
       if (cube_view_type (patch) != CUBE_VALUE_OBJECT)
         {
-          g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "error decoding patch: found %s, wanted an object",
-                       cube_value_type_name (cube_view_type (patch)));
+          g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                       "error decoding patch: json: cannot unmarshal %s into Go value of type map[string]interface {}", json_type (patch));
           return FALSE;
         }
       if (call->request->patch_type == CUBE_PATCH_STRATEGIC)

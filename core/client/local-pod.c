@@ -74,6 +74,16 @@ check_bindable (CubeCall *call, CubeView pod, CubeView binding)
 }
 
 static GError *
+invalid_binding (CubeCall *call, const char *reason, const char *field, const char *body)
+{
+  GError *error = g_error_new (CUBE_ERROR, CUBE_ERROR_INVALID, "Binding \"%s\" is invalid: %s: %s", call->name, field, body);
+
+  cube_error_set_object (error, "", "Binding", call->name);
+  cube_error_add_cause (error, reason, field, "%s", body);
+  return error;
+}
+
+static GError *
 check_binding (CubeCall *call, CubeView binding)
 {
   const char *name = cube_view_get_string (binding, "metadata", "name"), *kind = cube_view_get_string (binding, "target", "kind");
@@ -82,11 +92,13 @@ check_binding (CubeCall *call, CubeView binding)
   if (name != NULL && *name != '\0' && !g_str_equal (name, call->name))
     return g_error_new_literal (CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "name in URL does not match name in Binding object");
   if (kind != NULL && *kind != '\0' && !g_str_equal (kind, "Node") && !g_str_equal (kind, "Minion"))
-    return g_error_new (CUBE_ERROR, CUBE_ERROR_INVALID,
-                        "Binding \"%s\" is invalid: target.kind: Unsupported value: \"%s\": supported values: \"Node\", \"<empty>\"",
-                        call->name, kind);
+    {
+      g_autofree char *body = g_strdup_printf ("Unsupported value: \"%s\": supported values: \"Node\", \"<empty>\"", kind);
+
+      return invalid_binding (call, "FieldValueNotSupported", "target.kind", body);
+    }
   if (target == NULL || *target == '\0')
-    return g_error_new (CUBE_ERROR, CUBE_ERROR_INVALID, "Binding \"%s\" is invalid: target.name: Required value", call->name);
+    return invalid_binding (call, "FieldValueRequired", "target.name", "Required value");
   return NULL;
 }
 

@@ -68,7 +68,9 @@ check_field (const char *key, const char *op, const char *const *values, gpointe
 
   if (cube_schema_is_selectable (check->resource, key))
     return TRUE;
-  if (cube_strategy_has_own_fields (check->resource))
+  if (g_str_equal (check->resource->kind, "Job") && g_str_equal (check->resource->group, "batch"))
+    g_set_error (check->error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "field label \"%s\" not supported for Job", key);
+  else if (cube_strategy_has_own_fields (check->resource))
     g_set_error (check->error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "field label not supported: %s", key);
   else
     g_set_error (check->error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,

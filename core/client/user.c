@@ -182,6 +182,8 @@ cube_authorize (CubeRegistry *registry, const CubeAttributes *attributes, GError
 
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "forbidden: %s%s%s", escaped, reason != NULL && *reason != '\0' ? ": " : "",
                  reason != NULL ? reason : "");
+    if (error != NULL)
+      cube_error_set_object (*error, "", "", NULL);
   }
   return FALSE;
 }

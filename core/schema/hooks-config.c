@@ -51,7 +51,7 @@ cube_hook_config_map (const char *subresource, CubeView object, CubeView old, Cu
     if (cube_view_exists (cube_view_member (binary, key)))
       cube_check_add_text (errors, "Invalid", &CUBE_AT_KEY (&at, key), key, "duplicate of key present in binaryData");
   if (total > MAX_DATA)
-    cube_field_errors_add (errors, "TooLong", "", cube_view_none (), "may not be more than %u bytes", MAX_DATA);
+    cube_field_errors_add (errors, "TooLong", "[]", cube_view_none (), "may not be more than %u bytes", MAX_DATA);
   if (!cube_view_bool (cube_view_member (old, "immutable"), FALSE))
     return;
   if (!cube_view_bool (cube_view_member (object, "immutable"), FALSE))

@@ -100,8 +100,8 @@ validate_owner (CubeView owner, CubeFieldErrors *errors)
 {
   static const char *const fields[] = { "kind", "name", "uid" };
   const char *api_version = cube_view_string_or (cube_view_member (owner, "apiVersion"), "");
-  const char *slash = strrchr (api_version, '/');
-  if (*(slash == NULL ? api_version : slash + 1) == '\0')
+  const char *slash = strchr (api_version, '/');
+  if (*(slash == NULL ? api_version : slash + 1) == '\0' || (slash != NULL && strchr (slash + 1, '/') != NULL))
     cube_field_errors_add (errors, "Invalid", "metadata.ownerReferences.apiVersion", cube_view_member (owner, "apiVersion"),
                            "version must not be empty");
   for (guint i = 0; i < G_N_ELEMENTS (fields); i++)

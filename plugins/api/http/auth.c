@@ -204,6 +204,26 @@ make_user (const Impersonation *wanted, char **account)
   return user;
 }
 
+/* Names what was asked for as Kubernetes does: object references, in Go's way of printing them. */
+static gboolean
+no_user_to_be (const Impersonation *wanted, GError **error)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  GHashTableIter iter;
+  gpointer key, values;
+  for (guint i = 0; i < wanted->groups->len; i++)
+    g_string_append_printf (text, " {Group  %s    }", (const char *) wanted->groups->pdata[i]);
+  for (g_hash_table_iter_init (&iter, wanted->extra); g_hash_table_iter_next (&iter, &key, &values);)
+    for (guint i = 0; i < ((GPtrArray *) values)->len; i++)
+      g_string_append_printf (text, " {UserExtra  %s  authentication.k8s.io/v1  %s}", (const char *) ((GPtrArray *) values)->pdata[i],
+                              (const char *) key);
+  if (wanted->uid != NULL)
+    g_string_append_printf (text, " {UID  %s  authentication.k8s.io/v1  }", wanted->uid);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "requested [%s] without impersonating a user",
+               text->len > 0 ? text->str + 1 : "");
+  return FALSE;
+}
+
 gboolean
 http_impersonate (HttpCall *call, GError **error)
 {
@@ -217,8 +237,8 @@ http_impersonate (HttpCall *call, GError **error)
     return TRUE;
   if (wanted.user == NULL || *wanted.user == '\0')
     {
-      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "requested groups, uid or extra without impersonating a user");
-      return FALSE;
+      soup_message_headers_replace (soup_server_message_get_response_headers (call->msg), "X-Content-Type-Options", "nosniff");
+      return no_user_to_be (&wanted, error);
     }
   g_auto (GStrv) account = NULL;
   if (!may_impersonate_user (call, &wanted, &account, error) || !may_impersonate_rest (call, &wanted, error))

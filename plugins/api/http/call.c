@@ -54,6 +54,7 @@ call_free (gpointer data)
   http_query_clear (&call->query);
   cube_value_unref (call->body);
   g_strfreev (call->duplicates);
+  g_free (call->manager);
   cube_user_unref (call->user);
   if (call->response != NULL)
     cube_response_unref (call->response);
@@ -139,6 +140,35 @@ is_served_method (const char *method)
 }
 
 static gboolean
+unfit (HttpCall *call, const char *format, GError **error)
+{
+  g_autofree char *first = g_strndup (call->resource->group, strcspn (call->resource->group, "."));
+  g_autofree char *type = g_strdup_printf ("*%s.%s", *first != '\0' ? first : "core",
+                                           call->request.verb == CUBE_VERB_LIST ? call->resource->list_kind : call->resource->kind);
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_ACCEPTABLE, format, type);
+  return FALSE;
+}
+
+/* What is asked for must fit what is answered: an object or a list. */
+static gboolean
+check_shape (HttpCall *call, GError **error)
+{
+  const char *include = http_query_get (&call->query, "includeObject");
+  HttpShape shape = call->format.shape;
+  if (!call->url.is_resource)
+    return TRUE;
+  if (shape == HTTP_SHAPE_PARTIAL && call->request.verb == CUBE_VERB_LIST)
+    return unfit (call, "you requested PartialObjectMetadata, but the requested object is a list (%s)", error);
+  if (shape == HTTP_SHAPE_PARTIAL_LIST && call->request.verb == CUBE_VERB_GET)
+    return unfit (call, "you requested PartialObjectMetadataList, but the requested object is not a list (%s)", error);
+  if (shape != HTTP_SHAPE_TABLE || include == NULL || *include == '\0' || strcmp (include, "Object") == 0
+      || strcmp (include, "Metadata") == 0 || strcmp (include, "None") == 0)
+    return TRUE;
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "unrecognized includeObject value: \"%s\"", include);
+  return FALSE;
+}
+
+static gboolean
 negotiate (HttpCall *call, GError **error)
 {
   const char *accept = soup_message_headers_get_list (soup_server_message_get_request_headers (call->msg), "Accept");
@@ -152,7 +182,7 @@ negotiate (HttpCall *call, GError **error)
     return FALSE;
   const char *pretty = http_query_get (&call->query, "pretty");
   call->format.is_pretty = pretty != NULL && strcmp (pretty, "0") != 0 && g_ascii_strcasecmp (pretty, "false") != 0;
-  return TRUE;
+  return check_shape (call, error);
 }
 
 static gboolean
@@ -173,8 +203,7 @@ begin (HttpCall *call, GError **error)
     return FALSE;
   if (!is_served_method (call->method))
     {
-      g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_METHOD_NOT_ALLOWED,
-                           "the server does not allow this method on the requested resource");
+      g_propagate_error (error, http_no_such_method ());
       return FALSE;
     }
   if (call->url.is_resource)

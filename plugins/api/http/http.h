@@ -107,6 +107,7 @@ struct _HttpCall {
   CubeRequest request;
   CubeValue *body;
   char **duplicates;
+  char *manager;          /* of fields, by the client's name: see http_manager_of () */
   gint64 started_us;
   gsize body_bytes;
   guint status;
@@ -142,6 +143,7 @@ gboolean http_find_member (const char *json, gsize length, const char *key, cons
 
 /* ---- resource.c, list.c, meta.c, watch.c, logs.c, exec.c ---- */
 void http_run_resource (HttpCall *call);
+GError *http_no_such_method (void);
 gboolean http_prepare_resource (HttpCall *call, GError **error); /* verb, options, format, before the body is read */
 void http_execute (HttpCall *call, CubeResponseDone done);
 void http_respond_list (HttpCall *call, CubeResponse *response /* (transfer full) */);

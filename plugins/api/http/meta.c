@@ -373,9 +373,7 @@ http_run_path (HttpCall *call)
   const char *path = call->url.path;
   if (strcmp (call->method, "GET") != 0 && strcmp (call->method, "HEAD") != 0)
     {
-      g_autoptr (GError) error = g_error_new_literal (CUBE_ERROR, CUBE_ERROR_METHOD_NOT_ALLOWED,
-                                                      "the server does not allow this method on the requested resource");
-      http_respond_error (call, g_steal_pointer (&error));
+      http_respond_error (call, http_no_such_method ());
       return;
     }
   if (strcmp (path, "/") == 0)

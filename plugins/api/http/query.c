@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define MAX_PARAMETERS 1000
-#define MAX_FIELD_MANAGER 128
 
 gboolean
 http_query_parse (const char *text, HttpQuery *ret_query, GError **error)
@@ -137,7 +136,7 @@ check_field_manager (const CubeRequest *request, const char *manager, GError **e
         return invalid_option (request->verb, "FieldValueRequired", "fieldManager", "Required value: is required for apply patch", error);
       return TRUE;
     }
-  if (strlen (manager) > MAX_FIELD_MANAGER)
+  if (strlen (manager) > HTTP_MAX_FIELD_MANAGER)
     return invalid_option (request->verb, "FieldValueTooLong", "fieldManager", "Too long: may not be more than 128 bytes", error);
   for (const char *p = manager; *p != '\0'; p = g_utf8_next_char (p))
     {
@@ -150,6 +149,26 @@ check_field_manager (const CubeRequest *request, const char *manager, GError **e
       return invalid_option (request->verb, "FieldValueInvalid", "fieldManager", body, error);
     }
   return TRUE;
+}
+
+char *
+http_manager_of (const char *user_agent)
+{
+  g_autofree char *valid = g_utf8_make_valid (user_agent != NULL ? user_agent : "", -1);
+  GString *out = g_string_new (NULL);
+  for (const char *p = valid; *p != '\0' && *p != '/'; p = g_utf8_next_char (p))
+    {
+      gunichar c = g_utf8_get_char (p);
+      gsize length = (gsize) (g_utf8_next_char (p) - p);
+      if (!g_unichar_isprint (c))
+        continue;
+      if (out->len + length > HTTP_MAX_FIELD_MANAGER)
+        break;
+      g_string_append_len (out, p, (gssize) length);
+    }
+  if (out->len == 0)
+    g_string_append (out, "unknown");
+  return g_string_free (out, FALSE);
 }
 
 static gboolean
@@ -254,7 +273,7 @@ check_revision_match (const HttpQuery *query, CubeRequest *request, GError **err
     }
   if (request->revision_match == CUBE_MATCH_EXACT && g_strcmp0 (request->resource_version, "0") == 0)
     return invalid_option (request->verb, "FieldValueForbidden", "resourceVersionMatch",
-                           "Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"", error);
+                           "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"", error);
   return TRUE;
 }
 

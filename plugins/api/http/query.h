@@ -7,6 +7,8 @@ typedef struct {
   GPtrArray *pairs; /* (nullable) key, value, key, value … */
 } HttpQuery;
 
+#define HTTP_MAX_FIELD_MANAGER 128 /* bytes */
+
 /* @text NULL or "" = no parameters. At most 1,000. Errors: CUBE_ERROR_BAD_REQUEST. */
 gboolean http_query_parse (const char *text, HttpQuery *ret_query, GError **error);
 void http_query_clear (HttpQuery *query);
@@ -19,3 +21,5 @@ gboolean http_query_int (const HttpQuery *query, const char *key, gint64 fallbac
  * http_query_clear_selectors. */
 gboolean http_query_apply (const HttpQuery *query, CubeRequest *request, GError **error);
 void http_query_clear_selectors (CubeRequest *request);
+/* Whose fields a write without a fieldManager are: the User-Agent up to its slash. (transfer full) */
+char *http_manager_of (const char *user_agent);

@@ -3,10 +3,19 @@
 #include "http.h"
 #include <string.h>
 
+GError *
+http_no_such_method (void)
+{
+  GError *error =
+      g_error_new_literal (CUBE_ERROR, CUBE_ERROR_METHOD_NOT_ALLOWED, "the server does not allow this method on the requested resource");
+  cube_error_set_object (error, "", "", NULL);
+  return error;
+}
+
 static gboolean
 not_allowed (GError **error)
 {
-  g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_METHOD_NOT_ALLOWED, "the server does not allow this method on the requested resource");
+  g_propagate_error (error, http_no_such_method ());
   return FALSE;
 }
 
@@ -78,6 +87,12 @@ authorize_stream (HttpCall *call, CubeVerb verb, GError **error)
 }
 
 static gboolean
+is_write (CubeVerb verb)
+{
+  return verb == CUBE_VERB_CREATE || verb == CUBE_VERB_UPDATE || verb == CUBE_VERB_PATCH;
+}
+
+static gboolean
 add_name_selector (HttpCall *call, GError **error)
 {
   g_autofree char *text = g_strdup_printf ("metadata.name=%s", call->url.name);
@@ -140,6 +155,9 @@ http_prepare_resource (HttpCall *call, GError **error)
     return FALSE;
   if (!http_query_apply (&call->query, request, error))
     return FALSE;
+  if (is_write (verb) && (request->field_manager == NULL || *request->field_manager == '\0'))
+    request->field_manager = call->manager =
+        http_manager_of (soup_message_headers_get_one (soup_server_message_get_request_headers (call->msg), "User-Agent"));
   return verb != CUBE_VERB_WATCH || call->url.name == NULL || add_name_selector (call, error);
 }
 

@@ -195,7 +195,9 @@ http_url_clear (HttpUrl *url)
 GError *
 http_no_such_resource (void)
 {
-  return g_error_new_literal (CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "the server could not find the requested resource");
+  GError *error = g_error_new_literal (CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "the server could not find the requested resource");
+  cube_error_set_object (error, "", "", NULL);
+  return error;
 }
 
 const CubeResource *
