@@ -129,6 +129,14 @@ def identities(server):
     check(server, [("GET", "pods/p/exec?dryRun=All&command=x", None, JSON, 400, "dryRun is not supported", None)])
 
 
+def ages(server):
+    c = server.connect()
+    text = '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"'
+    for method, path, body in (("GET", "endpoints", None), ("POST", "endpoints?dryRun=All", {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "e"}}), ("GET", "endpoints/none", None)):
+        equal((path, ask(c, method, NS + path, body)[1]["Warning"]), (path, text))
+    equal(ask(c, "GET", NS + "services")[1]["Warning"], None)
+
+
 def managers(server):
     """Who is to blame for a field: the fieldManager, else the client by its name."""
     c = server.connect()
@@ -141,4 +149,4 @@ def managers(server):
 
 
 if __name__ == "__main__":
-    http_server.run([set_up, lists, patches, objects, deletes, identities, managers], http_server.Server(sys.argv[1]))
+    http_server.run([set_up, lists, patches, objects, deletes, identities, ages, managers], http_server.Server(sys.argv[1]))

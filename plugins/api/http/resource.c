@@ -114,6 +114,15 @@ prepare_patch (HttpCall *call, GError **error)
   return http_patch_type (type, call->resource->is_custom, &call->request.patch_type, error);
 }
 
+/* Resources that are still served and have a better. Source: the +k8s:prerelease-lifecycle marks of Kubernetes' types. */
+static void
+warn_of_age (HttpCall *call)
+{
+  if (*call->resource->group == '\0' && strcmp (call->resource->resource, "endpoints") == 0)
+    http_add_warning (soup_server_message_get_response_headers (call->msg),
+                      "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice");
+}
+
 gboolean
 http_prepare_resource (HttpCall *call, GError **error)
 {
@@ -135,6 +144,7 @@ http_prepare_resource (HttpCall *call, GError **error)
     }
   if (!check_method (call, verb, error))
     return FALSE;
+  warn_of_age (call);
   request->verb = verb;
   request->resource = call->resource;
   request->subresource = call->sub != NULL ? call->sub->name : "";

@@ -720,7 +720,7 @@ static gboolean
 admit (NodePod *pod)
 {
   const char *reason = NULL, *phase = cube_view_string (cube_value_get (pod->value, "status", "phase"));
-  g_autofree char *message = NULL;
+  g_autofree char *message = NULL, *told = NULL;
   g_autoptr (NodeSnapshot) snapshot = node_observed_snapshot (pod->agent->observed, pod->uid);
   pod->is_admitted = TRUE;
   if (g_strcmp0 (phase, "Failed") == 0 || g_strcmp0 (phase, "Succeeded") == 0)
@@ -731,7 +731,8 @@ admit (NodePod *pod)
   if (snapshot->sandboxes->len > 0 || node_admit (pod->agent, pod, &reason, &message))
     return TRUE;
   node_pod_event (pod, NULL, "Warning", reason, "%s", message);
-  end_for_good (pod, "Failed", reason, message);
+  told = g_strconcat ("Pod was rejected: ", message, NULL);
+  end_for_good (pod, "Failed", reason, told);
   update_status (pod);
   return FALSE;
 }

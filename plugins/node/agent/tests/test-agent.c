@@ -516,6 +516,8 @@ test_admission (void)
   assert_text (&world, "big", "status.phase", "Failed");
   assert_text (&world, "big", "status.reason", "OutOfcpu");
   assert_text (&world, "picky", "status.reason", "NodeAffinity");
+  assert_text (&world, "picky", "status.message",
+               "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector");
   g_assert_cmpuint (fake_runtime_count (world.fake, "sandbox"), ==, 0);
   world_clear (&world);
 }
