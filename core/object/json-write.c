@@ -52,10 +52,12 @@ plain_length (const char *text, gsize length)
       if (word_needs_escape (word))
         break;
     }
-  if (i < length && i + 8 > length && length >= 8)
+  if (i + 8 > length && length >= 4) /* the rest, and again some before it */
     {
-      memcpy (&word, text + length - 8, 8); /* the rest, and again some before it */
-      if (!word_needs_escape (word))
+      guint32 first, last;
+      memcpy (&first, text + (length >= 8 ? length - 8 : 0), 4);
+      memcpy (&last, text + length - 4, 4);
+      if (!word_needs_escape (first | (guint64) last << 32))
         return length;
     }
   while (i < length && !needs_escape ((guchar) text[i]))
@@ -216,30 +218,34 @@ append_int (GString *out, gint64 number)
 }
 
 static void
-append_scalar (CubeView view, GString *out)
+append_scalar (const CubeValue *doc, guint32 at, GString *out)
 {
+  guint64 word = doc->tape[at];
   guint32 length;
   const char *text;
-  switch (cube_view_type (view))
+  switch (cube_word_tag (word))
     {
+    case CUBE_VALUE_STRING:
+      text = cube_tape_string (doc, at, &length);
+      append_string (out, text, length);
+      break;
     case CUBE_VALUE_BOOL:
-      if (cube_view_bool (view, FALSE))
+      if ((word & 1) != 0)
         append_bytes (out, "true", 4);
       else
         append_bytes (out, "false", 5);
       break;
-    case CUBE_VALUE_INT: append_int (out, cube_view_int (view, 0)); break;
+    case CUBE_VALUE_INT: append_int (out, cube_word_get_int (word)); break;
+    case CUBE_TAG_LONG: append_int (out, (gint64) doc->tape[at + 1]); break;
     case CUBE_VALUE_DOUBLE:
       {
         char number[40];
-        cube_double_to_text (cube_view_double (view, 0), number);
+        double real;
+        memcpy (&real, &doc->tape[at + 1], sizeof real);
+        cube_double_to_text (real, number);
         append_bytes (out, number, strlen (number));
         break;
       }
-    case CUBE_VALUE_STRING:
-      text = cube_view_string_full (view, &length);
-      append_string (out, text, length);
-      break;
     default: append_bytes (out, "null", 4);
     }
 }
@@ -252,54 +258,60 @@ append_break (GString *out, guint columns)
     append_byte (out, ' ');
 }
 
-/* @indent 0 = compact. */
-static void
-append_view (CubeView view, GString *out, guint indent, guint column)
+/* @indent 0 = compact. Returns the index just past the value. */
+static guint32
+append_value (const CubeValue *doc, guint32 at, GString *out, guint indent, guint column)
 {
-  CubeValueType type = cube_view_type (view);
-  if (type != CUBE_VALUE_OBJECT && type != CUBE_VALUE_ARRAY)
+  guint64 word = doc->tape[at];
+  gboolean is_object = cube_word_tag (word) == CUBE_VALUE_OBJECT;
+  if (!is_object && cube_word_tag (word) != CUBE_VALUE_ARRAY)
     {
-      append_scalar (view, out);
-      return;
+      append_scalar (doc, at, out);
+      return cube_tape_next (doc, at);
     }
-  CubeIter iter;
-  const char *key;
-  guint32 key_length;
-  CubeView child;
-  gboolean is_first = TRUE;
-  append_byte (out, type == CUBE_VALUE_OBJECT ? '{' : '[');
-  for (cube_iter_init (&iter, view); cube_iter_next_full (&iter, &key, &key_length, &child); is_first = FALSE)
+  guint32 first = at + 1, end = (guint32) word;
+  append_byte (out, is_object ? '{' : '[');
+  for (at = first; at < end;)
     {
-      if (!is_first)
+      if (at > first)
         append_byte (out, ',');
       if (indent > 0)
         append_break (out, column + indent);
-      if (key != NULL)
+      if (is_object)
         {
-          append_string (out, key, key_length);
+          append_scalar (doc, at++, out);
           append_byte (out, ':');
           if (indent > 0)
             append_byte (out, ' ');
         }
-      append_view (child, out, indent, column + indent);
+      at = append_value (doc, at, out, indent, column + indent);
     }
-  if (indent > 0 && !is_first)
+  if (indent > 0 && end > first)
     append_break (out, column);
-  append_byte (out, type == CUBE_VALUE_OBJECT ? '}' : ']');
+  append_byte (out, is_object ? '}' : ']');
+  return end;
+}
+
+static void
+append_view (CubeView view, GString *out, guint indent)
+{
+  if (view.doc != NULL)
+    append_value (view.doc, view.at, out, indent, 0);
+  else
+    append_bytes (out, "null", 4);
+  end_text (out);
 }
 
 void
 cube_view_append_json (CubeView view, GString *out)
 {
-  append_view (view, out, 0, 0);
-  end_text (out);
+  append_view (view, out, 0);
 }
 
 void
 cube_view_append_json_pretty (CubeView view, GString *out, guint indent)
 {
-  append_view (view, out, MAX (indent, 1), 0);
-  end_text (out);
+  append_view (view, out, MAX (indent, 1));
 }
 
 char *
@@ -307,8 +319,7 @@ cube_view_to_json (CubeView view, gsize *ret_length)
 {
   gsize expected = view.doc == NULL ? 0 : view.at > 0 ? 512 : (gsize) view.doc->n_bytes + 2 * (gsize) view.doc->n_words;
   GString *out = g_string_sized_new (MAX (expected, 64));
-  append_view (view, out, 0, 0);
-  end_text (out);
+  append_view (view, out, 0);
   if (ret_length != NULL)
     *ret_length = out->len;
   return g_string_free (out, FALSE);
