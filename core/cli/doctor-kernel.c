@@ -74,14 +74,15 @@ doctor_check_namespaces (Doctor *doctor, Finding *finding)
         "cannot be made: %s", why);
 }
 
-/* @data: a folder with lower, upper, work and merged in it. */
+/* @data: a folder with lower, upper, work and merged in it. Where "/" is no mount (a chroot) it cannot be made private, and nothing may stay. */
 static const char *
 mount_overlay (gpointer data)
 {
   g_autofree char *options = g_strdup_printf ("lowerdir=%1$s/lower,upperdir=%1$s/upper,workdir=%1$s/work", (const char *) data);
   g_autofree char *merged = g_build_filename (data, "merged", NULL);
-  if (mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount ("overlay", merged, "overlay", 0, options) != 0)
+  if ((mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 && errno != EINVAL) || mount ("overlay", merged, "overlay", 0, options) != 0)
     return g_strerror (errno);
+  umount2 (merged, MNT_DETACH);
   return NULL;
 }
 

@@ -34,7 +34,7 @@ def run(*args, check=True, data=None, timeout=120, env=None):
     return done
 
 
-def isolate():
+def isolate(has_network=True):
     if os.environ.get("CUBE_TEST_ISOLATED") != "1":
         os.environ["CUBE_TEST_ISOLATED"] = "1"
         os.execvp("unshare", ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--", sys.executable] + sys.argv)
@@ -42,6 +42,8 @@ def isolate():
         os.makedirs(folder, exist_ok=True)
         run("mount", "-t", "tmpfs", "-o", f"mode={mode}", "cube-test", folder)
     run("ip", "link", "set", "lo", "up")
+    if not has_network:
+        return
     run("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "uplink-peer")
     run("ip", "link", "set", "uplink-peer", "up")
     run("ip", "addr", "add", HOST_IP + "/24", "dev", "uplink")
@@ -158,8 +160,8 @@ def tap(cluster, steps):
     return failed
 
 
-def main(cluster_of, steps):
-    isolate()
+def main(cluster_of, steps, has_network=True):
+    isolate(has_network)
     cluster = cluster_of(sys.argv[1])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:

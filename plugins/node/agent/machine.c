@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The machine: what it has, and the address the others reach it at. */
 #include "agent.h"
+#include "hostaddress.h"
 #include <arpa/inet.h>
-#include <ifaddrs.h>
 #include <net/if.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -83,34 +83,13 @@ default_route_address (void)
 }
 
 static char *
-first_global_address (void)
-{
-  struct ifaddrs *list = NULL;
-  char text[INET_ADDRSTRLEN];
-  char *result = NULL;
-  if (getifaddrs (&list) != 0)
-    return NULL;
-  for (struct ifaddrs *at = list; at != NULL && result == NULL; at = at->ifa_next)
-    {
-      if (at->ifa_addr == NULL || at->ifa_addr->sa_family != AF_INET || (at->ifa_flags & (IFF_LOOPBACK | IFF_UP)) != IFF_UP)
-        continue;
-      const struct sockaddr_in *address = (const struct sockaddr_in *) at->ifa_addr;
-      if ((ntohl (address->sin_addr.s_addr) & 0xffff0000) != 0xa9fe0000 && !g_str_has_prefix (at->ifa_name, "cube")
-          && inet_ntop (AF_INET, &address->sin_addr, text, sizeof text) != NULL)
-        result = g_strdup (text);
-    }
-  freeifaddrs (list);
-  return result;
-}
-
-static char *
 find_address (NodeAgent *agent)
 {
   char *address = cube_context_fact (agent->context, "advertise-address");
   if (address != NULL && *address != '\0')
     return address;
   g_free (address);
-  if ((address = default_route_address ()) != NULL || (address = first_global_address ()) != NULL)
+  if ((address = default_route_address ()) != NULL || (address = cube_host_address ()) != NULL)
     return address;
   return g_strdup ("127.0.0.1");
 }

@@ -45,10 +45,13 @@ CubeValue *
 kubernetes_endpoints (const char *address, guint16 port)
 {
   g_autoptr (CubeBuilder) builder = cube_builder_new ();
-  CubeMut *labels = begin (builder, "v1", "Endpoints"), *subset;
+  CubeMut *labels = begin (builder, "v1", "Endpoints"), *subsets, *subset;
 
   cube_mut_set_string (labels, "endpointslice.kubernetes.io/skip-mirror", "true");
-  subset = cube_mut_append_object (cube_mut_set_array (cube_builder_root (builder), "subsets"));
+  subsets = cube_mut_set_array (cube_builder_root (builder), "subsets");
+  if (address == NULL)
+    return cube_builder_end (builder);
+  subset = cube_mut_append_object (subsets);
   cube_mut_set_string (cube_mut_append_object (cube_mut_set_array (subset, "addresses")), "ip", address);
   append_port (subset, port);
   return cube_builder_end (builder);
@@ -58,13 +61,18 @@ CubeValue *
 kubernetes_slice (const char *address, guint16 port)
 {
   g_autoptr (CubeBuilder) builder = cube_builder_new ();
-  CubeMut *labels = begin (builder, "discovery.k8s.io/v1", "EndpointSlice"), *root = cube_builder_root (builder), *endpoint;
+  CubeMut *labels = begin (builder, "discovery.k8s.io/v1", "EndpointSlice"), *root = cube_builder_root (builder), *endpoints;
 
   cube_mut_set_string (labels, "kubernetes.io/service-name", "kubernetes");
   cube_mut_set_string (root, "addressType", "IPv4");
-  endpoint = cube_mut_append_object (cube_mut_set_array (root, "endpoints"));
-  cube_mut_append_string (cube_mut_set_array (endpoint, "addresses"), address);
-  cube_mut_set_bool (cube_mut_set_object (endpoint, "conditions"), "ready", TRUE);
+  endpoints = cube_mut_set_array (root, "endpoints");
+  if (address != NULL)
+    {
+      CubeMut *endpoint = cube_mut_append_object (endpoints);
+
+      cube_mut_append_string (cube_mut_set_array (endpoint, "addresses"), address);
+      cube_mut_set_bool (cube_mut_set_object (endpoint, "conditions"), "ready", TRUE);
+    }
   append_port (root, port);
   return cube_builder_end (builder);
 }

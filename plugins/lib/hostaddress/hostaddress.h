@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include <glib.h>
+
+/* The first IPv4 address by which others can reach this host: on a link that is up, no loopback, no link-local one, and on no link of Cube's own.
+ * NULL when there is none. (transfer full) */
+G_GNUC_INTERNAL char *cube_host_address (void);
