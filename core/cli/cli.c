@@ -10,6 +10,7 @@ static int (*const runners[CUBE_N_COMMANDS]) (int argc, char **argv, const CubeC
   [CUBE_COMMAND_UP] = cube_command_up,
   [CUBE_COMMAND_SERVER] = cube_command_up,
   [CUBE_COMMAND_AGENT] = cube_command_agent,
+  [CUBE_COMMAND_TOKEN] = cube_command_token,
   [CUBE_COMMAND_DOWN] = cube_command_down,
   [CUBE_COMMAND_UNINSTALL] = cube_command_uninstall,
   [CUBE_COMMAND_STATUS] = cube_command_status,
@@ -72,6 +73,8 @@ cube_arguments_clear (CubeArguments *arguments)
 {
   cube_options_clear (&arguments->options);
   g_clear_pointer (&arguments->output, g_free);
+  g_clear_pointer (&arguments->ttl, g_free);
+  g_clear_pointer (&arguments->description, g_free);
 }
 
 /* GOption's own, made of the table. (transfer full): g_free */

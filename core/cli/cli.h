@@ -10,6 +10,7 @@ typedef enum {
   CUBE_COMMAND_UP,
   CUBE_COMMAND_SERVER,
   CUBE_COMMAND_AGENT,
+  CUBE_COMMAND_TOKEN,
   CUBE_COMMAND_DOWN,
   CUBE_COMMAND_UNINSTALL,
   CUBE_COMMAND_STATUS,
@@ -23,6 +24,7 @@ typedef enum {
 /* What options set, of every command. */
 typedef struct {
   CubeOptions options;
+  char *ttl, *description; /* of a join token */
   char *output;     /* NULL, "json" or "yaml" */
   gint timeout_s;   /* -1 = the command's default */
   gboolean is_raw, is_yes, is_help;
@@ -59,6 +61,7 @@ typedef struct {
 
 int cube_command_up (int argc, char **argv, const CubeCommandContext *context);   /* also server */
 int cube_command_agent (int argc, char **argv, const CubeCommandContext *context);
+int cube_command_token (int argc, char **argv, const CubeCommandContext *context);
 int cube_command_down (int argc, char **argv, const CubeCommandContext *context);
 int cube_command_uninstall (int argc, char **argv, const CubeCommandContext *context);
 int cube_command_status (int argc, char **argv, const CubeCommandContext *context);
@@ -79,6 +82,8 @@ gboolean cube_cli_parse_complete (int argc, char **argv, const CubeCommandContex
 /* `cube ARGV` in the foreground when it says so; else, unless it runs already, ARGV --foreground in the background: waits until it is ready and says so.
  * Returns the exit status. */
 int cube_cli_start_daemon (int argc, char **argv, const CubeArguments *arguments, const CubeCommandContext *context);
+/* Makes a join token and prints how another machine joins with it. FALSE: standard error says why not. */
+gboolean cube_cli_print_join (const char *data_dir, gint64 ttl_seconds, const char *description, const char *output);
 gboolean cube_cli_is_terminal (void);
 /* Prints @text with control bytes escaped. */
 void cube_cli_print_safe (const char *text);

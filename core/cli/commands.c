@@ -55,7 +55,10 @@ static const CubeCommandOption output_options[] = {
 
 static const CubeCommandOption up_options[] = { LISTEN, ROLES, RUNTIME, SIM_NODES, NODE_NAME, PLUGIN_DIR, FOREGROUND, LOG, UP_TIMEOUT, END };
 static const CubeCommandOption agent_options[] = {
-  PATH ("kubeconfig", 'k', options.kubeconfig, "FILE", "FILE", "The server, and who to be there."),
+  STRING ("server", 's', options.server, "https://ADDR:PORT", NULL, "The server to join."),
+  STRING ("token", 't', options.token, "TOKEN", NULL, "A join token of that server; cube token create makes one."),
+  STRING ("ca-hash", 0, options.ca_hash, "sha256:HEX", NULL, "Hash of the public key of the server's certificate authority; cube token create prints it."),
+  PATH ("kubeconfig", 'k', options.kubeconfig, "FILE", "FILE", "Instead of joining: the server, and who to be there. Simulated nodes need it."),
   RUNTIME,
   SIM_NODES,
   NODE_NAME,
@@ -63,6 +66,11 @@ static const CubeCommandOption agent_options[] = {
   FOREGROUND,
   LOG,
   UP_TIMEOUT,
+  END
+};
+static const CubeCommandOption token_options[] = {
+  STRING ("ttl", 0, ttl, "TIME", "1h 24h 168h 0", "create: how long the token is good for (default 24h; 0 = for ever)."),
+  STRING ("description", 0, description, "TEXT", NULL, "create: what it is for, shown by cube token list."),
   END
 };
 static const CubeCommandOption doctor_options[] = {
@@ -95,14 +103,25 @@ const CubeCommand cube_commands[CUBE_N_COMMANDS] = {
     UP_STATUS },
   [CUBE_COMMAND_SERVER] = {
     "server", RUN, "start the control plane only (API, controllers, scheduler)",
-    "The same as cube up --roles api,controllers,scheduler.", OPTIONS (up_options, cluster_options),
+    "The same as cube up --roles api,controllers,scheduler; then it prints the command that other machines join with.", OPTIONS (up_options, cluster_options),
     "cube server --listen 0.0.0.0:6443\ta control plane without a node of its own", UP_STATUS },
   [CUBE_COMMAND_AGENT] = {
     "agent", RUN, "start a worker node of a server elsewhere",
-    "Starts a worker node: its objects are those of the server the kubeconfig file names, its pods run here. Progress goes to standard output, the log to "
-    "DIR/cube.log. While the server is away, pods go on and the agent keeps trying.",
-    OPTIONS (agent_options, cluster_options), "cube agent --kubeconfig node.kubeconfig\ta worker named like this machine",
+    "Starts a worker node of a server on another machine. The first time it joins: cube token create on the server prints the whole command. It gets a "
+    "certificate of its own, kept in DIR/agent.kubeconfig and renewed in time; later starts need no option.\n"
+    "Progress goes to standard output, the log to DIR/cube.log. While the server is away, pods go on and the agent keeps trying.",
+    OPTIONS (agent_options, cluster_options), "cube agent --server https://192.0.2.10:6443 --token abcdef.0123456789abcdef --ca-hash sha256:…\tjoin, the node named like this machine\n"
+    "cube agent\tlater, on the same machine",
     "0\tthe node is ready\n1\tit did not come up, or not in time; the reason and a remedy are on standard error\n2\twrong usage" },
+  [CUBE_COMMAND_TOKEN] = {
+    "token", RUN, "create, list or delete join tokens for agents",
+    "To be run where the server runs: cube token create, cube token list, cube token delete ID.\n"
+    "create prints the command that another machine joins with. Whoever has a token can join a node until its time is over: keep it secret. Tokens are Secrets "
+    "kube-system/bootstrap-token-ID, as Kubernetes has them; list does not show their secret part.",
+    OPTIONS (token_options, output_options, cluster_options),
+    "cube token create\tprint how a machine joins within a day\ncube token create --ttl 1h --description rack-3\twithin an hour\n"
+    "cube token delete abcdef\tnobody joins with it any more",
+    "0\tdone\n1\tno server runs there, or it refused; standard error says why\n2\twrong usage" },
   [CUBE_COMMAND_DOWN] = {
     "down", RUN, "end everything `up` started",
     "Ends pods, network, containerd and the daemon, also when the daemon was killed. The data stays: cube up brings the same cluster back.",

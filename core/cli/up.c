@@ -207,6 +207,15 @@ wait_ready (pid_t pid, int reason_fd, const CubeOptions *options, gint64 timeout
     }
 }
 
+/* A server of its own is there for others. */
+static void
+tell_how_to_join (const char *data_dir)
+{
+  printf ("Other machines join, within 24 hours, by (`cube token create` makes more of it):\n  ");
+  fflush (stdout);
+  cube_cli_print_join (data_dir, 24 * 3600, "made by cube server", NULL);
+}
+
 int
 cube_cli_start_daemon (int argc, char **argv, const CubeArguments *arguments, const CubeCommandContext *context)
 {
@@ -228,6 +237,8 @@ cube_cli_start_daemon (int argc, char **argv, const CubeArguments *arguments, co
       int status = wait_ready (pid, reason_fd, options, (gint64) (arguments->timeout_s >= 0 ? arguments->timeout_s : 120) * G_USEC_PER_SEC);
       if (reason_fd >= 0)
         close (reason_fd);
+      if (status == 0 && pid > 0 && context->command == &cube_commands[CUBE_COMMAND_SERVER] && !g_str_equal (options->runtime, "sim"))
+        tell_how_to_join (options->data_dir);
       return status;
     }
   show_failure (error->message, options);

@@ -38,6 +38,9 @@ CubeClient *cube_client_new_local (CubeContext *context, CubeStore *store, CubeS
 /* Ends the client's timers (event expiry) and drops its cached admission chain; call on the loop "main" before the store is freed. */
 void cube_client_stop_local (CubeClient *client);
 
+/* A remote client and its copies go on with what @kubeconfig_path says now: another certificate, another address. */
+gboolean cube_client_reload_remote (CubeClient *client, const char *kubeconfig_path, GError **error);
+
 /* ---- watches ---- */
 typedef struct {
   gboolean (*next) (CubeWatch *watch, CubeEvent *ret_event, GError **error);

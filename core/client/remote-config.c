@@ -6,10 +6,17 @@
 
 #define MAX_FILE (1 << 20)
 
-void
-cube_kubeconfig_free (CubeKubeconfig *config)
+CubeKubeconfig *
+cube_kubeconfig_ref (CubeKubeconfig *config)
 {
-  if (config == NULL)
+  g_atomic_int_inc (&config->ref_count);
+  return config;
+}
+
+void
+cube_kubeconfig_unref (CubeKubeconfig *config)
+{
+  if (config == NULL || !g_atomic_int_dec_and_test (&config->ref_count))
     return;
   g_free (config->server);
   g_free (config->tls_server_name);
@@ -179,6 +186,7 @@ cube_kubeconfig_read (const char *path, GError **error)
   g_autofree char *text = NULL;
   gsize length = 0;
 
+  config->ref_count = 1;
   config->authorities = g_ptr_array_new_with_free_func (g_object_unref);
   if (!g_file_get_contents (path, &text, &length, error))
     return NULL;

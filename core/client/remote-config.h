@@ -4,6 +4,7 @@
 #include <gio/gio.h>
 
 typedef struct {
+  gint ref_count;            /* private */
   char *server;              /* https://host:port, no slash at the end */
   char *tls_server_name;     /* (nullable) the name the certificate must have instead of the host */
   GPtrArray *authorities;    /* (element-type GTlsCertificate); empty = the system's */
@@ -15,5 +16,6 @@ typedef struct {
 
 /* Reads the current context of @path. Errors name the file, the entry and what is missing. (transfer full) */
 CubeKubeconfig *cube_kubeconfig_read (const char *path, GError **error);
-void cube_kubeconfig_free (CubeKubeconfig *config);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (CubeKubeconfig, cube_kubeconfig_free)
+CubeKubeconfig *cube_kubeconfig_ref (CubeKubeconfig *config);
+void cube_kubeconfig_unref (CubeKubeconfig *config);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CubeKubeconfig, cube_kubeconfig_unref)

@@ -193,8 +193,8 @@ SoupMessage *
 cube_remote_message (CubeClient *client, const CubeRequest *request, GError **error)
 {
   static const char *const methods[] = { "GET", "GET", "GET", "POST", "PUT", "PATCH", "DELETE", "DELETE" };
-  CubeRemote *remote = client->back;
-  g_autoptr (GString) url = g_string_new (remote->config->server);
+  g_autoptr (CubeKubeconfig) config = cube_remote_config (client->back);
+  g_autoptr (GString) url = g_string_new (config->server);
   SoupMessage *message;
 
   append_path (url, request);
@@ -209,10 +209,11 @@ cube_remote_message (CubeClient *client, const CubeRequest *request, GError **er
     }
   soup_message_add_flags (message, SOUP_MESSAGE_NO_REDIRECT); /* credentials go nowhere else */
   soup_message_headers_replace (soup_message_get_request_headers (message), "Accept", "application/json");
-  set_token (message, remote->config);
-  if (remote->config->identity != NULL)
-    soup_message_set_tls_client_certificate (message, remote->config->identity);
-  g_signal_connect (message, "accept-certificate", G_CALLBACK (on_accept_certificate), remote->config);
+  set_token (message, config);
+  if (config->identity != NULL)
+    soup_message_set_tls_client_certificate (message, config->identity);
+  g_signal_connect_data (message, "accept-certificate", G_CALLBACK (on_accept_certificate), cube_kubeconfig_ref (config),
+                         (GClosureNotify) (void (*) (void)) cube_kubeconfig_unref, 0);
   set_body (message, request);
   return message;
 }
@@ -268,7 +269,9 @@ cube_remote_object (const CubeResource *resource, CubeView view, GError **error)
 GError *
 cube_remote_transport_error (CubeRemote *remote, const GError *cause)
 {
+  g_autoptr (CubeKubeconfig) config = cube_remote_config (remote);
+
   if (g_error_matches (cause, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
-    return g_error_new (CUBE_ERROR, CUBE_ERROR_TIMEOUT, "%s: %s", remote->config->server, cause->message);
-  return g_error_new (CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "%s: %s", remote->config->server, cause->message);
+    return g_error_new (CUBE_ERROR, CUBE_ERROR_TIMEOUT, "%s: %s", config->server, cause->message);
+  return g_error_new (CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "%s: %s", config->server, cause->message);
 }

@@ -10,13 +10,16 @@ typedef struct {
   CubeContext *context;
   CubeLoop *loop;             /* "client": owns the sessions */
   CubeSchema *schema;
-  CubeKubeconfig *config;
+  GMutex lock;                /* over config */
+  CubeKubeconfig *config;     /* as last read */
   SoupSession *requests;      /* with a timeout; made on the loop at first use */
   SoupSession *watches;       /* without */
 } CubeRemote;
 
 CubeRemote *cube_remote_ref (CubeRemote *remote);
 void cube_remote_unref (gpointer remote);
+/* The configuration in force. Any thread. (transfer full) */
+CubeKubeconfig *cube_remote_config (CubeRemote *remote);
 /* On the loop. */
 SoupSession *cube_remote_session (CubeRemote *remote, gboolean is_watch);
 /* The message of a request: method, URL, headers, body. Any thread. NULL with @error. (transfer full) */

@@ -50,7 +50,8 @@ free_on_loop (gpointer data)
 
   g_clear_object (&remote->requests);
   g_clear_object (&remote->watches);
-  cube_kubeconfig_free (remote->config);
+  cube_kubeconfig_unref (remote->config);
+  g_mutex_clear (&remote->lock);
   g_free (remote);
 }
 
@@ -65,6 +66,48 @@ cube_remote_unref (gpointer back)
     free_on_loop (remote);
   else
     cube_loop_post (remote->loop, free_on_loop, remote, NULL); /* the sessions are of that thread */
+}
+
+CubeKubeconfig *
+cube_remote_config (CubeRemote *remote)
+{
+  CubeKubeconfig *config;
+
+  g_mutex_lock (&remote->lock);
+  config = cube_kubeconfig_ref (remote->config);
+  g_mutex_unlock (&remote->lock);
+  return config;
+}
+
+/* On the loop. Connections of the old identity end: requests under way with their answers, watches at once (their owners begin anew). */
+static void
+drop_sessions (gpointer data)
+{
+  CubeRemote *remote = data;
+
+  if (remote->watches != NULL)
+    soup_session_abort (remote->watches);
+  g_clear_object (&remote->watches);
+  g_clear_object (&remote->requests);
+}
+
+gboolean
+cube_client_reload_remote (CubeClient *client, const char *kubeconfig_path, GError **error)
+{
+  CubeKubeconfig *config = cube_kubeconfig_read (kubeconfig_path, error);
+  CubeRemote *remote = client->back;
+  CubeKubeconfig *old;
+
+  g_return_val_if_fail (client->ops == &remote_ops, FALSE);
+  if (config == NULL)
+    return FALSE;
+  g_mutex_lock (&remote->lock);
+  old = remote->config;
+  remote->config = config;
+  g_mutex_unlock (&remote->lock);
+  cube_kubeconfig_unref (old);
+  cube_loop_post (remote->loop, drop_sessions, cube_remote_ref (remote), cube_remote_unref);
+  return TRUE;
 }
 
 SoupSession *
@@ -102,6 +145,7 @@ cube_client_new_remote (CubeContext *context, const char *kubeconfig_path, GErro
   remote->context = context;
   remote->loop = loop;
   remote->schema = cube_context_schema (context) != NULL ? cube_context_schema (context) : cube_schema_get_default ();
+  g_mutex_init (&remote->lock);
   remote->config = g_steal_pointer (&config);
   return cube_client_new (&remote_ops, remote, context, remote->schema, user, "cube");
 }

@@ -144,7 +144,7 @@ cube_control_free (CubeControl *control)
 }
 
 CubeValue *
-cube_control_call (const char *data_dir, const char *op, GError **error)
+cube_control_ask (const char *data_dir, const CubeValue *asked, GError **error)
 {
   int dir_fd = -1;
   g_autoptr (GSocketAddress) address = control_address (data_dir, &dir_fd, error);
@@ -156,7 +156,7 @@ cube_control_call (const char *data_dir, const char *op, GError **error)
   close (dir_fd);
   if (connection == NULL)
     return NULL;
-  g_autofree char *request = g_strdup_printf ("{\"op\":\"%s\"}", op);
+  g_autofree char *request = cube_view_to_json (cube_value_root (asked), NULL);
   if (!g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)), request, strlen (request), NULL, NULL, error))
     return NULL;
   g_autoptr (GOutputStream) all = g_memory_output_stream_new_resizable ();
@@ -167,4 +167,13 @@ cube_control_call (const char *data_dir, const char *op, GError **error)
   return cube_value_from_json (g_memory_output_stream_get_data (G_MEMORY_OUTPUT_STREAM (all)),
                                (gssize) g_memory_output_stream_get_data_size (G_MEMORY_OUTPUT_STREAM (all)),
                                &(CubeParseLimits){ .max_bytes = 64 << 20 }, error);
+}
+
+CubeValue *
+cube_control_call (const char *data_dir, const char *op, GError **error)
+{
+  g_autoptr (CubeBuilder) builder = cube_builder_new ();
+  cube_mut_set_string (cube_builder_root (builder), "op", op);
+  g_autoptr (CubeValue) request = cube_builder_end (builder);
+  return cube_control_ask (data_dir, request, error);
 }

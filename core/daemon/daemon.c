@@ -26,6 +26,7 @@ typedef struct {
   CubeClient *client;
   CubeControllers *controllers;
   CubeInformer *nodes; /* of an agent: its own, as the server has them */
+  CubeRenewal *renewal;
   CubeControl *control;
   GPtrArray *components; /* CubeImpl, started, in order */
   GMainLoop *loop;
@@ -363,7 +364,7 @@ answer_control (const char *op, CubeView request, gpointer data)
   if (g_str_equal (op, "plugins"))
     return cube_plugins_describe (daemon->plugins);
   if (!g_str_equal (op, "down"))
-    return NULL;
+    return cube_tokens_answer (daemon->context, op, request);
   cube_context_set_fact (daemon->context, "teardown", "true");
   cube_loop_post (cube_context_get_loop (daemon->context, "main"), quit, daemon, NULL);
   return describe_status (daemon);
@@ -390,7 +391,7 @@ write_kubeconfig (Daemon *daemon, GError **error)
                                                               : g_strdup_printf ("https://%s:%s", host, port);
   cube_context_set_fact (daemon->context, "server", daemon->server);
   daemon->kubeconfig = cube_kubeconfig_write (daemon->context, daemon->server, error);
-  return daemon->kubeconfig != NULL;
+  return daemon->kubeconfig != NULL && cube_bootstrap_cluster_info (daemon->context, daemon->server, error);
 }
 
 /* An agent's objects are its server's. */
@@ -400,7 +401,11 @@ connect_to_server (Daemon *daemon, GError **error)
   daemon->step = "server";
   if (!cube_agent_connect (daemon->context, daemon->options, &daemon->client, &daemon->kubeconfig, &daemon->server, error))
     return FALSE;
+  if (daemon->client == NULL)
+    return TRUE;
   cube_context_set_fact (daemon->context, "server", daemon->server);
+  cube_context_set_fact (daemon->context, "agent", "true");
+  cube_context_set_fact (daemon->context, "kubeconfig", daemon->kubeconfig);
   cube_process_set_client (daemon->process, daemon->client);
   return TRUE;
 }
@@ -410,6 +415,8 @@ bring_up_agent (Daemon *daemon, GError **error)
 {
   if (!connect_to_server (daemon, error))
     return FALSE;
+  if (daemon->client == NULL)
+    return TRUE;
   daemon->control = cube_control_listen (daemon->options->data_dir, answer_control, daemon, error);
   if (daemon->control == NULL || !start_plugins (daemon, error) || !start_components (daemon, error))
     return FALSE;
@@ -417,6 +424,7 @@ bring_up_agent (Daemon *daemon, GError **error)
   if (!daemon->options->is_teardown)
     {
       daemon->nodes = cube_agent_watch_nodes (daemon->context, daemon->client, daemon->options);
+      daemon->renewal = cube_renewal_start (daemon->context, daemon->client, daemon->options, daemon->kubeconfig);
       check_ready (daemon);
     }
   return TRUE;
@@ -463,6 +471,7 @@ bring_down (Daemon *daemon)
   cube_timer_cancel (g_steal_pointer (&daemon->ready_timer));
   g_clear_pointer (&daemon->control, cube_control_free);
   g_clear_pointer (&daemon->nodes, cube_informer_free);
+  g_clear_pointer (&daemon->renewal, cube_renewal_stop);
   g_clear_pointer (&daemon->controllers, cube_controllers_stop);
   stop_components (daemon);
   if (daemon->client != NULL && !daemon->options->is_agent)

@@ -18,6 +18,7 @@ typedef struct {
   gint sim_nodes;          /* -1 = by runtime */
   gboolean is_agent;       /* `cube agent`: no store of its own, the objects are a server's */
   char *kubeconfig;        /* agent: (nullable) how to reach the server and who to be there */
+  char *server, *token, *ca_hash; /* agent: (nullable) the server to join, once; https://ADDR:PORT, ID.SECRET, sha256:HEX */
   char *log_level, *log_format; /* names; log.h */
   gboolean is_foreground;
   gboolean is_teardown;    /* `cube down` without a living daemon: attach, clean up, end */
@@ -58,13 +59,27 @@ CubeControl *cube_control_listen (const char *data_dir, CubeControlFunc func, gp
 void cube_control_free (CubeControl *control); /* removes the socket */
 /* Asks a running daemon. G_IO_ERROR_CONNECTION_REFUSED or NOT_FOUND when there is none. (transfer full) */
 CubeValue *cube_control_call (const char *data_dir, const char *op, GError **error);
+/* The same with more than an operation: @request is an object with "op". */
+CubeValue *cube_control_ask (const char *data_dir, const CubeValue *request, GError **error);
 
 /* ---- pieces of the daemon ---- */
 /* The address packets to @remote (in digits) leave with; nothing is sent. NULL: there is no way. (transfer full) */
 char *cube_local_address (const char *remote);
-/* An agent's client of its server: *ret_kubeconfig is the file that says where it is and who we are. FALSE names what is missing. */
+/* kube-public/cluster-info; @server is its address when no other is advertised. */
+gboolean cube_bootstrap_cluster_info (CubeContext *context, const char *server, GError **error);
+/* Where other machines reach this server. NULL: nowhere. (transfer full) */
+char *cube_join_server (CubeContext *context);
+char *cube_authority_pem (CubeContext *context, GError **error); /* (transfer full) */
+/* Answers "token-create", "token-list", "token-delete"; NULL for other operations. (transfer full) */
+CubeValue *cube_tokens_answer (CubeContext *context, const char *op, CubeView request);
+/* An agent's client of its server (joined first, when it has to be): *ret_kubeconfig is the file that says where it is and who we are. FALSE names what is missing.
+ * TRUE without a client: torn down before it ever joined. */
 gboolean cube_agent_connect (CubeContext *context, const CubeOptions *options, CubeClient **ret_client, char **ret_kubeconfig, char **ret_server,
                              GError **error);
+/* Keeps the certificate an agent got by joining new. NULL: it has a file of somebody else's. Main loop. */
+typedef struct _CubeRenewal CubeRenewal;
+CubeRenewal *cube_renewal_start (CubeContext *context, CubeClient *client, const CubeOptions *options, const char *path);
+void cube_renewal_stop (CubeRenewal *renewal);
 /* The nodes this agent answers for, as the server has them. (transfer full) */
 CubeInformer *cube_agent_watch_nodes (CubeContext *context, CubeClient *client, const CubeOptions *options);
 /* Writes <data-dir>/admin.kubeconfig (0600) for @server; a current one is left as it is. (transfer full) path */

@@ -26,6 +26,11 @@ cube_options_clear (CubeOptions *options)
   g_free (options->log_level);
   g_free (options->log_format);
   g_free (options->kubeconfig);
+  g_free (options->server);
+  g_free (options->ca_hash);
+  if (options->token != NULL)
+    explicit_bzero (options->token, strlen (options->token));
+  g_free (options->token);
   g_strfreev (options->plugin_dirs);
   cube_value_unref (options->config);
   cube_options_init (options);
@@ -176,6 +181,24 @@ fill_sim_nodes (CubeOptions *options, CubeView config)
     options->sim_nodes = g_str_equal (options->runtime, "sim") ? 1 : 0;
 }
 
+/* A file that is gone after the join is fine: the certificate is there. */
+static gboolean
+read_token (CubeOptions *options, CubeView config, GError **error)
+{
+  const char *path = cube_view_string (cube_view_member (config, "tokenFile"));
+  g_autoptr (GError) problem = NULL;
+  if (path == NULL || options->token != NULL)
+    return TRUE;
+  if (g_file_get_contents (path, &options->token, NULL, &problem))
+    g_strstrip (options->token);
+  else if (!g_error_matches (problem, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+    {
+      g_propagate_prefixed_error (error, g_steal_pointer (&problem), "tokenFile: ");
+      return FALSE;
+    }
+  return TRUE;
+}
+
 gboolean
 cube_options_complete (CubeOptions *options, GError **error)
 {
@@ -191,6 +214,12 @@ cube_options_complete (CubeOptions *options, GError **error)
   fill (&options->node_name, config, "nodeName", node_name);
   fill (&options->listen, config, "listen", g_str_equal (options->runtime, "sim") ? "127.0.0.1:6443" : "0.0.0.0:6443");
   fill (&options->kubeconfig, config, "kubeconfig", NULL);
+  fill (&options->server, config, "server", NULL);
+  fill (&options->ca_hash, config, "caHash", NULL);
+  if (!read_token (options, config, error))
+    return FALSE;
+  while (options->server != NULL && g_str_has_suffix (options->server, "/"))
+    options->server[strlen (options->server) - 1] = '\0';
   if (options->kubeconfig != NULL)
     {
       char *absolute = g_canonicalize_filename (options->kubeconfig, NULL);

@@ -123,20 +123,82 @@ def server_comes_up(pair):
     pair.up()
 
 
-def agent_joins_with_real_containers(pair):
-    pair.machine.cube("agent", "--kubeconfig", remote_kubeconfig(pair), "--node-name", "node-b")
+def token_of(pair, *more):
+    """The options a machine joins with, as `cube token create` prints them."""
+    line = run(CUBE, "token", "create", "--data-dir", pair.dir, *more).stdout.split()
+    assert line[:3] == ["cube", "agent", "--server"] and len(line) == 8, line
+    return line[2:]
+
+
+def changed(options, name, value):
+    return [value if before == name else option for before, option in zip([""] + options, options)]
+
+
+def join(pair, options, check=True):
+    return pair.machine.cube("agent", "--node-name", "node-b", *options, check=check)
+
+
+def refused(pair, options, *words):
+    done = join(pair, options, check=False)
+    assert done.returncode == 1, f"{done.returncode}: {done.stdout}{done.stderr}"
+    for word in words:
+        assert word in done.stderr, f'expected "{word}" in: {done.stderr}'
+    assert not os.path.exists(os.path.join(pair.machine.dir, "agent.kubeconfig"))
+
+
+def wrong_hash_is_refused(pair):
+    refused(pair, changed(token_of(pair), "--ca-hash", "sha256:" + 64 * "0"), "expected sha256:0000", "--ca-hash")
+
+
+def wrong_token_is_refused(pair):
+    refused(pair, changed(token_of(pair), "--token", "abcdef.0123456789abcdef"), "does not accept the token", "cube token create")
+    refused(pair, changed(token_of(pair), "--token", "nonsense"), "does not accept the token")
+
+
+def expired_token_is_refused(pair):
+    options = token_of(pair, "--ttl", "1s")
+    name = options[3].split(".")[0]
+    wait("the token's end", lambda: name not in run(CUBE, "token", "list", "--data-dir", pair.dir).stdout, 20)
+    refused(pair, options, "does not accept the token")
+
+
+def deleted_token_is_refused(pair):
+    options = token_of(pair)
+    run(CUBE, "token", "delete", options[3].split(".")[0], "--data-dir", pair.dir)
+    refused(pair, options, "does not accept the token")
+
+
+def name_at_work_is_refused(pair):
+    done = pair.machine.cube("agent", "--node-name", "node-a", *token_of(pair), check=False)
+    assert done.returncode == 1 and "at work" in done.stderr, done.stderr
+
+
+def missing_option_is_named(pair):
+    refused(pair, token_of(pair)[:4], "--ca-hash", "cube token create")
+
+
+def agent_joins_by_token(pair):
+    done = join(pair, token_of(pair))
+    assert "Node node-b is ready" in done.stdout, done.stdout
     assert pair.is_ready("node-b")
     assert pair.node("node-b")["status"]["addresses"][0]["address"] == OTHER_IP
+    path = os.path.join(pair.machine.dir, "agent.kubeconfig")
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert not os.path.exists(path + ".join")
 
 
-def remote_kubeconfig(pair):
-    """The administrator's file with the address others reach the server at."""
-    path = os.path.join(pair.dir, "remote.kubeconfig")
-    with open(os.path.join(pair.dir, "admin.kubeconfig"), encoding="utf-8") as file:
-        text = file.read().replace("https://127.0.0.1:", f"https://{HOST_IP}:")
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    return path
+def agent_is_confined(pair):
+    """The node's certificate opens what a node may see and nothing else."""
+    config = os.path.join(pair.machine.dir, "agent.kubeconfig")
+
+    def may(*what):
+        return run("kubectl", "--kubeconfig", config, *what, check=False).returncode == 0
+    assert may("get", "node", "node-b")
+    assert not may("get", "secrets", "-A")
+    assert not may("get", "secret", "-n", "kube-system", "anything")
+    assert not may("label", "node", "node-a", "a=b")
+    assert not may("delete", "node", "node-b")
+    assert not may("create", "deployment", "x", "--image", "x")
 
 
 WEB = """
@@ -163,7 +225,8 @@ def deployment_spreads_over_both(pair):
 
 
 STEPS = [simulated_agent_joins_by_kubeconfig, agent_without_a_server_is_refused, server_comes_up,
-         agent_joins_with_real_containers, deployment_spreads_over_both]
+         wrong_hash_is_refused, wrong_token_is_refused, expired_token_is_refused, deleted_token_is_refused, name_at_work_is_refused,
+         missing_option_is_named, agent_joins_by_token, agent_is_confined, deployment_spreads_over_both]
 
 
 def main():
