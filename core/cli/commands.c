@@ -110,7 +110,7 @@ const CubeCommand cube_commands[CUBE_N_COMMANDS] = {
     "Starts a worker node of a server on another machine. The first time it joins: cube token create on the server prints the whole command. It gets a "
     "certificate of its own, kept in DIR/agent.kubeconfig and renewed in time; later starts need no option.\n"
     "Progress goes to standard output, the log to DIR/cube.log. While the server is away, pods go on and the agent keeps trying.",
-    OPTIONS (agent_options, cluster_options), "cube agent --server https://192.0.2.10:6443 --token abcdef.0123456789abcdef --ca-hash sha256:…\tjoin, the node named like this machine\n"
+    OPTIONS (agent_options, cluster_options), "cube agent --server https://192.0.2.10:6443 --token TOKEN --ca-hash HASH\tjoin, the node named like this machine\n"
     "cube agent\tlater, on the same machine",
     "0\tthe node is ready\n1\tit did not come up, or not in time; the reason and a remedy are on standard error\n2\twrong usage" },
   [CUBE_COMMAND_TOKEN] = {

@@ -199,7 +199,7 @@ def doctor_asks_the_server_of_an_agent():
 
 def help_of_every_command():
     overview = run(CUBE, "--help").stdout
-    for command in ("up", "down", "status", "server", "agent", "plugins", "kubeconfig", "doctor", "uninstall", "version"):
+    for command in ("up", "down", "status", "server", "agent", "token", "plugins", "kubeconfig", "doctor", "uninstall", "version"):
         assert f"\n  {command} " in overview, overview
         for args in ((command, "--help"), (command, "-h"), ("help", command)):
             text = run(CUBE, *args).stdout

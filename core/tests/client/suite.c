@@ -503,6 +503,7 @@ test_list_revisions (Fixture *fixture)
   cube_object_unref (create_config_map (fixture, "b", "x"));
   request.verb = CUBE_VERB_LIST;
   request.resource = maps;
+  request.ns = "default";
   now = execute (fixture, &request);
   text = g_strdup_printf ("%" G_GUINT64_FORMAT, now->revision);
   g_assert_true (cube_client_delete (fixture->client, maps, "default", "a", NULL, -1, CUBE_PROPAGATION_DEFAULT, NULL));
