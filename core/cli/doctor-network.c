@@ -27,7 +27,7 @@ find_listener (Listener *listener)
       if (!g_file_get_contents (files[f], &text, NULL, NULL))
         continue;
       g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-      for (guint i = 1; lines[i] != NULL; i++)
+      for (guint i = 0; lines[i] != NULL; i++) /* the heading does not scan */
         {
           char local[64], remote[64];
           guint state, port;
@@ -188,7 +188,7 @@ route_into (guint32 address, guint32 mask)
   if (!g_file_get_contents ("/proc/net/route", &text, NULL, NULL))
     return NULL;
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-  for (guint i = 1; lines[i] != NULL; i++)
+  for (guint i = 0; lines[i] != NULL; i++) /* the heading does not scan */
     {
       char link[32];
       guint32 to, to_mask; /* in network order, as the kernel prints them */
