@@ -390,11 +390,29 @@ renew_lease (NodeRegistration *self)
 
 /* ---- passes ---- */
 
+static gboolean
+ensure_registered (NodeRegistration *self)
+{
+  g_autoptr (GError) error = NULL;
+  if (self->is_registered || register_node (self, &error))
+    {
+      g_clear_pointer (&self->problem, g_free);
+      return TRUE;
+    }
+  if (g_strcmp0 (self->problem, error->message) != 0) /* once, not with each try */
+    g_warning ("node %s: not registered: %s", self->agent->node_name, error->message);
+  g_free (self->problem);
+  self->problem = g_strdup (error->message);
+  return FALSE;
+}
+
 static void
 pass_work (gpointer data)
 {
   NodeRegistration *self = data;
   g_autoptr (GError) error = NULL;
+  /* first of all: the node's address range is given to the Node, and a runtime that starts may take its time */
+  gboolean is_registered = ensure_registered (self);
   if (self->wanted_cidr != NULL && g_strcmp0 (self->wanted_cidr, self->configured_cidr) != 0)
     {
       if (node_network_configure (self->agent, self->wanted_cidr, &error))
@@ -407,15 +425,8 @@ pass_work (gpointer data)
       g_clear_error (&error);
     }
   check_runtime (self);
-  if (!self->is_registered && !register_node (self, &error))
-    {
-      if (g_strcmp0 (self->problem, error->message) != 0) /* once, not with each try */
-        g_warning ("node %s: not registered: %s", self->agent->node_name, error->message);
-      g_free (self->problem);
-      self->problem = g_strdup (error->message);
-      return;
-    }
-  g_clear_pointer (&self->problem, g_free);
+  if (!is_registered)
+    return;
   report_status (self);
   renew_lease (self);
 }

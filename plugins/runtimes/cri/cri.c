@@ -77,7 +77,7 @@ cri_set_pod_cidr (gpointer state, const char *cidr, GError **error)
   network.pod_cidr = cri_text (cidr);
   config.network_config = &network;
   request.runtime_config = &config;
-  return cri_do (state, CRI_UPDATE_RUNTIME_CONFIG, &request.base, CRI_TIMEOUT_MS, NULL, error);
+  return cri_do (state, CRI_UPDATE_RUNTIME_CONFIG, &request.base, CRI_PULSE_TIMEOUT_MS, NULL, error);
 }
 
 /* -- the plugin */

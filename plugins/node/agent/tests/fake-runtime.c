@@ -91,6 +91,9 @@ sandbox_free (gpointer data)
 static gboolean
 fake_status (gpointer state, CubeRuntimeStatus *ret_status, GError **error)
 {
+  FakeRuntime *fake = state;
+  if (fake->asked != NULL)
+    fake->asked (fake->asked_data);
   *ret_status = (CubeRuntimeStatus){
     .runtime_ready = TRUE, .network_ready = TRUE, .name = g_strdup ("fake"), .version = g_strdup ("1"), .api_version = g_strdup ("v1")
   };

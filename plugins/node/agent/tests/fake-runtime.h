@@ -15,6 +15,8 @@ typedef struct {
   guint serial, n_pulls;
   char *pull_error, *sandbox_error;   /* NULL = succeeds */
   gboolean is_mute;                   /* no events: only listings tell */
+  void (*asked) (gpointer data);      /* (nullable) at each status call */
+  gpointer asked_data;
 } FakeRuntime;
 
 typedef struct {
