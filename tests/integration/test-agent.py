@@ -195,6 +195,8 @@ def agent_is_confined(pair):
         return run("kubectl", "--kubeconfig", config, *what, check=False).returncode == 0
     assert may("get", "node", "node-b")
     assert not may("get", "secrets", "-A")
+    assert not may("get", "pods", "-A")
+    assert may("get", "pods", "-A", "--field-selector", "spec.nodeName=node-b")
     assert not may("get", "secret", "-n", "kube-system", "anything")
     assert not may("label", "node", "node-a", "a=b")
     assert not may("delete", "node", "node-b")
@@ -224,9 +226,65 @@ def deployment_spreads_over_both(pair):
     assert set(nodes) == {"node-a", "node-b"}, nodes
 
 
+def fetch(machine, url):
+    """From the host of @machine, None = the first."""
+    args = [sys.executable, "-c", "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())", url]
+    return (machine.run if machine else run)(*args, timeout=20).stdout
+
+
+def pods_reach_each_other(pair):
+    """From a pod of each node to every pod of the other; addresses are not translated."""
+    pods = pair.ready_pods("app=web")
+    addresses = {n: [p["status"]["podIP"] for p in pods if p["spec"]["nodeName"] == n] for n in ("node-a", "node-b")}
+    for machine, other in ((None, "node-b"), (pair.machine, "node-a")):
+        for address in addresses[other]:
+            wait(f"{address} from the other node", lambda: fetch(machine, f"http://{address}:8080/"), 20)
+
+
+def services_answer_on_both(pair):
+    pair.text("expose", "deployment", "web", "--port", "80", "--target-port", "8080", "--type", "NodePort")
+    service = pair.get("service", "web")["spec"]
+    names = {p["metadata"]["name"] for p in pair.ready_pods("app=web")}
+    for machine in (None, pair.machine):
+        for url in (f"http://{service['clusterIP']}/", f"http://{HOST_IP}:{service['ports'][0]['nodePort']}/",
+                    f"http://{OTHER_IP}:{service['ports'][0]['nodePort']}/"):
+            seen = set()
+
+            def all_seen():
+                text = fetch(machine, url)
+                seen.update(name for name in names if name in text)
+                return names <= seen
+            wait(f"{url} from {machine.name if machine else 'node-a'}: all of {names}, seen {seen}", all_seen, 40)
+
+
+def config_map_changes_on_the_agent(pair):
+    pair.apply("""
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: page}
+data: {text: first}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: page, labels: {app: page}}
+spec:
+  nodeName: node-b
+  terminationGracePeriodSeconds: 1
+  containers: [{name: web, image: "cube.local/web:v1", volumeMounts: [{name: page, mountPath: /page}]}]
+  volumes: [{name: page, configMap: {name: page}}]
+""")
+    pod = pair.wait_ready("app=page", 1)[0]
+    path = os.path.join(pair.machine.dir, "pods", pod["metadata"]["uid"], "volumes", "kubernetes.io~configmap", "page", "text")
+    assert open(path, encoding="utf-8").read() == "first"
+    pair.text("patch", "configmap", "page", "-p", '{"data":{"text":"second"}}')
+    wait("the file's change", lambda: open(path, encoding="utf-8").read() == "second", 20)
+    pair.text("delete", "pod", "page")
+
+
 STEPS = [simulated_agent_joins_by_kubeconfig, agent_without_a_server_is_refused, server_comes_up,
          wrong_hash_is_refused, wrong_token_is_refused, expired_token_is_refused, deleted_token_is_refused, name_at_work_is_refused,
-         missing_option_is_named, agent_joins_by_token, agent_is_confined, deployment_spreads_over_both]
+         missing_option_is_named, agent_joins_by_token, agent_is_confined, deployment_spreads_over_both,
+         pods_reach_each_other, services_answer_on_both, config_map_changes_on_the_agent]
 
 
 def main():

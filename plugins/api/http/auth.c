@@ -254,11 +254,17 @@ gboolean
 http_authorize (HttpCall *call, const char *verb, GError **error)
 {
   const HttpUrl *url = &call->url;
+  const char *text = http_query_get (&call->query, "fieldSelector");
+  g_autoptr (CubeSelector) fields = NULL;
   CubeAttributes attributes = {
     .user = call->user, .verb = verb, .path = url->path, .group = "", .version = "", .subresource = "", .ns = "", .name = ""
   };
   if (url->is_resource)
     {
+      /* what a node may list depends on which it asks for; one that cannot be read asks for everything, and is refused later */
+      fields = text != NULL ? cube_selector_parse_fields (text, NULL) : NULL;
+      attributes.has_fields = TRUE;
+      attributes.fields = fields;
       attributes.group = url->group;
       attributes.version = url->version;
       attributes.resource = url->resource;

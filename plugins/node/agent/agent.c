@@ -272,6 +272,7 @@ pod_changed (CubeEventType type, CubeObject *object, CubeObject *old, gpointer d
   NodePod *pod = g_hash_table_lookup (agent->pods, uid);
   if (agent->is_stopping || !node_files_is_uid (uid))
     return;
+  node_sources_pods_changed (agent->sources);
   if (type == CUBE_EVENT_DELETED)
     {
       if (pod != NULL)
@@ -350,6 +351,9 @@ check_synced (gpointer data)
 static void
 start_informers (NodeAgent *agent)
 {
+  g_autofree char *is_remote = cube_context_fact (agent->context, "agent");
+  if (g_strcmp0 (is_remote, "true") == 0)
+    agent->sources = node_sources_new (agent, source_changed);
   g_autofree char *on_node = g_strdup_printf ("spec.nodeName=%s", agent->node_name);
   g_autofree char *by_name = g_strdup_printf ("metadata.name=%s", agent->node_name);
   g_autoptr (CubeSelector) pods = cube_selector_parse_fields (on_node, NULL);
@@ -358,6 +362,8 @@ start_informers (NodeAgent *agent)
       cube_informer_new (agent->client, node_agent_resource (agent, "v1", "nodes"), NULL, NULL, nodes, agent->loop, node_changed, agent);
   agent->pod_informer =
       cube_informer_new (agent->client, node_agent_resource (agent, "v1", "pods"), NULL, NULL, pods, agent->loop, pod_changed, agent);
+  if (agent->sources != NULL)
+    return;
   agent->config_map_informer = cube_informer_new (agent->client, node_agent_resource (agent, "v1", "configmaps"), NULL, NULL, NULL,
                                                   agent->loop, config_map_changed, agent);
   agent->secret_informer =
@@ -499,6 +505,7 @@ begin_ending (gpointer data)
   g_clear_pointer (&agent->node_informer, cube_informer_free);
   g_clear_pointer (&agent->config_map_informer, cube_informer_free);
   g_clear_pointer (&agent->secret_informer, cube_informer_free);
+  g_clear_pointer (&agent->sources, node_sources_free);
   g_clear_pointer (&agent->rotation, cube_timer_cancel);
   g_autoptr (GPtrArray) pods = all_pods (agent);
   for (guint i = 0; i < pods->len; i++)

@@ -118,6 +118,13 @@ void node_registration_check_soon (NodeRegistration *registration); /* something
 gboolean node_registration_is_network_ready (NodeRegistration *registration);
 gboolean node_registration_is_idle (NodeRegistration *registration);
 
+/* ---- sources.c: what volumes are made from, watched one by one. Loop ---- */
+typedef struct _NodeSources NodeSources;
+typedef void (*NodeSourceChanged) (NodeAgent *agent, CubeEventType type, CubeObject *object, const char *kind);
+NodeSources *node_sources_new (NodeAgent *agent, NodeSourceChanged changed);
+void node_sources_free (NodeSources *sources);
+void node_sources_pods_changed (NodeSources *sources); /* NULL is fine */
+
 /* ---- agent.c ---- */
 struct _NodeAgent {
   CubeContext *context;
@@ -136,7 +143,9 @@ struct _NodeAgent {
   NodeRegistration *registration;
   NodeProber *prober;
   CubeRegistryWatch *runtime_watch;
-  CubeInformer *pod_informer, *node_informer, *config_map_informer, *secret_informer;
+  CubeInformer *pod_informer, *node_informer;
+  CubeInformer *config_map_informer, *secret_informer; /* in the server's process, where all of them cost nothing … */
+  NodeSources *sources;                                /* … and elsewhere */
   GHashTable *pods;         /* uid → NodePod */
   gboolean are_pods_synced, is_stopping, is_component_running;
   guint n_jobs;
@@ -273,6 +282,8 @@ void node_resources_fill (NodeAgent *agent, CubeView pod_spec, CubeView containe
 /* ---- volumes.c ---- */
 gboolean node_volumes_set_up (NodeJob *job, GError **error);
 gboolean node_volumes_tear_down (NodeAgent *agent, const char *uid, const CubeObject *object, CubeView pod, GError **error);
+/* Calls @func with "configMap" or "secret" and a name for every one the pod's volumes are made from. */
+void node_volumes_each_reference (CubeView pod_spec, void (*func) (const char *kind, const char *name, gpointer data), gpointer data);
 gboolean node_volumes_refer_to (CubeView pod_spec, const char *kind, const char *name); /* "configMap" or "secret" */
 /* A mount's subPath, opened (made if missing) without ever leaving the volume; -1 with error. */
 int node_volumes_open_sub_path (const char *volume_path, const char *sub_path, GError **error);

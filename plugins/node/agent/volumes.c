@@ -164,30 +164,52 @@ node_volumes_tear_down (NodeAgent *agent, const char *uid, const CubeObject *obj
   return ok;
 }
 
-static gboolean
-source_refers_to (CubeView source, const char *kind, const char *name)
+typedef void (*ReferenceFunc) (const char *kind, const char *name, gpointer data);
+
+static void
+each_reference (CubeView source, ReferenceFunc func, gpointer data)
 {
-  CubeView own = cube_view_member (source, kind), entry;
-  const char *key = g_str_equal (kind, "secret") ? "secretName" : "name";
+  static const char *const kinds[] = { "configMap", "secret" };
+  CubeView entry;
   CubeIter it;
-  if (cube_view_exists (own)
-      && (g_strcmp0 (cube_view_get_string (own, key), name) == 0 || g_strcmp0 (cube_view_get_string (own, "name"), name) == 0))
-    return TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    {
+      CubeView own = cube_view_member (source, kinds[i]);
+      const char *name = cube_view_get_string (own, "name"), *secret_name = cube_view_get_string (own, "secretName");
+      if (name != NULL || secret_name != NULL)
+        func (kinds[i], secret_name != NULL ? secret_name : name, data);
+    }
   for (cube_iter_init (&it, cube_view_get (source, "projected", "sources")); cube_iter_next (&it, NULL, &entry);)
-    if (source_refers_to (entry, kind, name))
-      return TRUE;
-  return FALSE;
+    each_reference (entry, func, data);
+}
+
+void
+node_volumes_each_reference (CubeView pod_spec, ReferenceFunc func, gpointer data)
+{
+  CubeIter it;
+  CubeView volume;
+  for (cube_iter_init (&it, cube_view_member (pod_spec, "volumes")); cube_iter_next (&it, NULL, &volume);)
+    each_reference (volume, func, data);
+}
+
+typedef struct {
+  const char *kind, *name;
+  gboolean is_found;
+} Search;
+
+static void
+compare_reference (const char *kind, const char *name, gpointer data)
+{
+  Search *search = data;
+  search->is_found |= g_str_equal (kind, search->kind) && g_str_equal (name, search->name);
 }
 
 gboolean
 node_volumes_refer_to (CubeView pod_spec, const char *kind, const char *name)
 {
-  CubeIter it;
-  CubeView volume;
-  for (cube_iter_init (&it, cube_view_member (pod_spec, "volumes")); cube_iter_next (&it, NULL, &volume);)
-    if (source_refers_to (volume, kind, name))
-      return TRUE;
-  return FALSE;
+  Search search = { kind, name, FALSE };
+  node_volumes_each_reference (pod_spec, compare_reference, &search);
+  return search.is_found;
 }
 
 /* ---- subPath ---- */
