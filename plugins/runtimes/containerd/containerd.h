@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include <cube/context.h>
+#include <gio/gio.h>
 #include <sys/types.h>
 
 /* Where one containerd keeps what; all absolute. */
@@ -25,5 +26,5 @@ char *containerd_command_line (const char *pid);
 void containerd_end_process (pid_t pid, gint64 timeout_us);
 
 /* ---- images.c ---- */
-/* Imports every archive of @dirs (NULL-terminated) whose images the runtime lacks, pause first. Blocks. */
-gboolean containerd_import_images (const ContainerdPaths *paths, const char *const *dirs, GError **error);
+/* Imports every archive of @dirs (NULL-terminated) whose images the runtime lacks, pause first. Blocks; @cancellable ends it from another thread. */
+gboolean containerd_import_images (const ContainerdPaths *paths, const char *const *dirs, GCancellable *cancellable, GError **error);

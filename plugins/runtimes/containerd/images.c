@@ -5,23 +5,39 @@
 #include <gio/gio.h>
 #include <string.h>
 
+/* ctr by itself waits for ever for a containerd that has just gone. */
+#define CONNECT_TIMEOUT "10s"
+#define TIMEOUT "10m"
+
 static gboolean
-run_ctr (const ContainerdPaths *paths, const char *const *args, char **ret_output, GError **error)
+run_ctr (const ContainerdPaths *paths, const char *const *args, char **ret_output, GCancellable *cancellable, GError **error)
 {
+  const char *const head[] = { "ctr",       "--connect-timeout", CONNECT_TIMEOUT, "--timeout", TIMEOUT,
+                               "--address", paths->socket,       "--namespace",   "k8s.io" };
   g_autoptr (GPtrArray) argv = g_ptr_array_new ();
-  g_autofree char *problem = NULL;
-  int status;
-  const char *const head[] = { "ctr", "--address", paths->socket, "--namespace", "k8s.io" };
+  g_autoptr (GSubprocess) process = NULL;
+  g_autofree char *problem = NULL, *output = NULL;
+
   for (guint i = 0; i < G_N_ELEMENTS (head); i++)
     g_ptr_array_add (argv, (gpointer) head[i]);
   for (; *args != NULL; args++)
     g_ptr_array_add (argv, (gpointer) *args);
   g_ptr_array_add (argv, NULL);
-  if (!g_spawn_sync (NULL, (char **) argv->pdata, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL * (ret_output == NULL), NULL, NULL,
-                     ret_output, &problem, &status, error))
+  process = g_subprocess_newv ((const char *const *) argv->pdata, G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE, error);
+  if (process == NULL)
     return FALSE;
-  if (g_spawn_check_wait_status (status, NULL))
-    return TRUE;
+  if (!g_subprocess_communicate_utf8 (process, NULL, cancellable, &output, &problem, error))
+    {
+      g_subprocess_force_exit (process);
+      g_subprocess_wait (process, NULL, NULL);
+      return FALSE;
+    }
+  if (g_subprocess_get_successful (process))
+    {
+      if (ret_output != NULL)
+        *ret_output = g_steal_pointer (&output);
+      return TRUE;
+    }
   g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "ctr: %s", g_strstrip (problem));
   return FALSE;
 }
@@ -54,12 +70,12 @@ pause_first (gconstpointer a, gconstpointer b)
 }
 
 gboolean
-containerd_import_images (const ContainerdPaths *paths, const char *const *dirs, GError **error)
+containerd_import_images (const ContainerdPaths *paths, const char *const *dirs, GCancellable *cancellable, GError **error)
 {
   g_autofree char *known = NULL;
   static const char *const list[] = { "images", "ls", "-q", NULL };
   g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_free);
-  if (!run_ctr (paths, list, &known, error))
+  if (!run_ctr (paths, list, &known, cancellable, error))
     return FALSE;
   for (; *dirs != NULL; dirs++)
     {
@@ -73,7 +89,7 @@ containerd_import_images (const ContainerdPaths *paths, const char *const *dirs,
   for (guint i = 0; i < files->len; i++)
     {
       const char *const import[] = { "images", "import", "--snapshotter", "overlayfs", files->pdata[i], NULL };
-      if (!run_ctr (paths, import, NULL, error))
+      if (!run_ctr (paths, import, NULL, cancellable, error))
         {
           g_prefix_error (error, "image archive %s: ", (char *) files->pdata[i]);
           return FALSE;

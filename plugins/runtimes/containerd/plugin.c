@@ -31,6 +31,7 @@ typedef struct {
   GSource *death;
   CubeTimer *timer;
   gint64 backoff_us;
+  GCancellable *import; /* ends the import of images */
 } State;
 
 static void start_containerd (State *self);
@@ -143,13 +144,13 @@ import_images (gpointer data)
   g_autofree char *installed = g_build_filename (prefix, "share", "cube", "images", NULL);
   g_autofree char *own = g_build_filename (cube_context_data_dir (self->context), "images", NULL);
   const char *const dirs[] = { beside, installed, own, NULL };
-  gboolean ok = containerd_import_images (&self->paths, dirs, &error);
+  gboolean ok = containerd_import_images (&self->paths, dirs, self->import, &error);
   g_mutex_lock (&self->lock);
   self->has_images = TRUE; /* tried: an archive that is broken does not keep the node from working */
   g_clear_pointer (&self->problem, g_free);
   self->problem = ok ? NULL : g_strdup (error->message);
   g_mutex_unlock (&self->lock);
-  if (!ok)
+  if (!ok && !g_cancellable_is_cancelled (self->import))
     g_warning ("%s", error->message);
 }
 
@@ -222,6 +223,7 @@ component_start (gpointer state, GError **error)
                                 cube_view_string_or (cube_view_member (config, "cni-bin-dir"), "/usr/lib/cni"), error))
     return FALSE;
   self->is_used = TRUE;
+  g_cancellable_reset (self->import);
   g_autofree char *address = g_strconcat ("unix://", self->paths.socket, NULL);
   cube_context_set_fact (self->context, "runtime-endpoint", address);
   cube_context_set_fact (self->context, "cni-conf-dir", self->paths.cni_conf_dir);
@@ -237,6 +239,7 @@ component_stop (gpointer state)
   if (!self->is_used)
     return;
   cube_timer_cancel (g_steal_pointer (&self->timer));
+  g_cancellable_cancel (self->import); /* the end of this process waits for it */
   if (self->death != NULL)
     {
       g_source_destroy (self->death);
@@ -277,6 +280,7 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
   State *self = g_new0 (State, 1);
   self->context = context;
   self->pid_fd = -1;
+  self->import = g_cancellable_new ();
   g_mutex_init (&self->lock);
   self->loop = cube_context_get_loop (context, "main");
   *ret_state = self;
@@ -288,6 +292,7 @@ unload (gpointer state)
 {
   State *self = state;
   containerd_paths_clear (&self->paths);
+  g_object_unref (self->import);
   g_mutex_clear (&self->lock);
   g_free (self->problem);
   g_free (self);
