@@ -256,7 +256,7 @@ kubeconfig_certificate (const char *path)
 }
 
 static gboolean
-check_certificate (GTlsCertificate *certificate, const char *path, const char *remedy, Finding *finding)
+check_certificate (GTlsCertificate *certificate, const char *path, gint64 soon_s, const char *remedy, Finding *finding)
 {
   g_autoptr (GDateTime) from = g_tls_certificate_get_not_valid_before (certificate),
                         until = g_tls_certificate_get_not_valid_after (certificate);
@@ -267,11 +267,26 @@ check_certificate (GTlsCertificate *certificate, const char *path, const char *r
   if (g_date_time_to_unix (from) > now)
     doctor_bad (finding, DOCTOR_PROBLEM, "put the clock right: timedatectl set-ntp true",
                 "%s is valid from %s on, which this clock says is to come", path, begin);
-  else if (g_date_time_to_unix (until) <= now + SOON_S)
+  else if (g_date_time_to_unix (until) <= now + soon_s)
     doctor_bad (finding, g_date_time_to_unix (until) <= now ? DOCTOR_PROBLEM : DOCTOR_WARNING, remedy, "%s is valid until %s", path, end);
   else
     return TRUE;
   return FALSE;
+}
+
+/* An agent renews its own while it runs, so all that counts is that it is still good. */
+static void
+check_agent (const char *path, Finding *finding)
+{
+  g_autoptr (GTlsCertificate) certificate = path != NULL ? kubeconfig_certificate (path) : NULL;
+  if (certificate == NULL)
+    doctor_ok (finding, "none of its own");
+  else if (check_certificate (certificate, path, 0, "join anew: cube token create on the server prints how", finding))
+    {
+      g_autoptr (GDateTime) until = g_tls_certificate_get_not_valid_after (certificate);
+      g_autofree char *end = until != NULL ? g_date_time_format (until, "%F") : g_strdup ("?");
+      doctor_ok (finding, "the agent's is valid until %s", end);
+    }
 }
 
 void
@@ -280,18 +295,24 @@ doctor_check_certificates (Doctor *doctor, Finding *finding)
   g_autofree char *ca_path = g_build_filename (doctor->options->data_dir, "pki", "ca.crt", NULL);
   g_autofree char *user_path = g_build_filename (doctor->options->data_dir, "admin.kubeconfig", NULL);
   g_autoptr (GError) error = NULL;
+  if (doctor->is_agent)
+    {
+      check_agent (doctor->options->kubeconfig, finding);
+      return;
+    }
   g_autoptr (GTlsCertificate) ca = g_tls_certificate_new_from_file (ca_path, &error), user = kubeconfig_certificate (user_path);
   if (ca == NULL && g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
     doctor_ok (finding, "none yet");
   else if (ca == NULL)
     doctor_bad (finding, DOCTOR_PROBLEM, "restore DIR/pki from a backup", "%s: %s", ca_path, error->message);
   else if (check_certificate (
-               ca, ca_path,
+               ca, ca_path, SOON_S,
                "move DIR/pki away, then cube down and cube up: a new authority is made, and every kubeconfig file is to be handed out anew",
                finding)
            && (user == NULL
-               || check_certificate (
-                   user, user_path, "cube up makes it anew when it starts: end the process (kill PID, pods go on), then cube up", finding)))
+               || check_certificate (user, user_path, SOON_S,
+                                     "cube up makes it anew when it starts: end the process (kill PID, pods go on), then cube up",
+                                     finding)))
     {
       g_autoptr (GDateTime) until = g_tls_certificate_get_not_valid_after (ca);
       g_autofree char *end = until != NULL ? g_date_time_format (until, "%F") : g_strdup ("?");

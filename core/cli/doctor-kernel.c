@@ -179,7 +179,7 @@ make_link (gpointer data)
 void
 doctor_check_links (Doctor *doctor, Finding *finding)
 {
-  static const char *const kinds[] = { "veth", "bridge", "vxlan" }; /* the last one only between machines */
+  static const char *const kinds[] = { "veth", "bridge", "vxlan" }; /* the last one at most between machines */
   if (needs_root (doctor, finding))
     return;
   for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
@@ -189,7 +189,7 @@ doctor_check_links (Doctor *doctor, Finding *finding)
         continue;
       g_autofree char *remedy = g_strdup_printf ("modprobe %s; when there is no such module: apt-get install linux-image-amd64", kinds[i]);
       doctor_bad (finding, i < 2 ? DOCTOR_PROBLEM : DOCTOR_WARNING, remedy, "a link of kind %s cannot be made: %s%s", kinds[i], why,
-                  i < 2 ? "" : "; only several machines need it");
+                  i < 2 ? "" : "; one machine does without");
       return;
     }
   doctor_ok (finding, "veth, bridge, vxlan");

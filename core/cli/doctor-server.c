@@ -75,7 +75,7 @@ void
 doctor_check_server (Doctor *doctor, Finding *finding)
 {
   static const char name_file[] =
-      "take the kubeconfig file from the server's machine (cube kubeconfig there): cube agent --kubeconfig FILE";
+      "on the server's machine, cube token create prints the command to join with; or name a file: cube agent --kubeconfig FILE";
   g_autoptr (GError) error = NULL;
   if (doctor->options->kubeconfig == NULL)
     {

@@ -268,6 +268,9 @@ complete (Doctor *doctor)
       fill_from (&options->roles, FALSE, last.roles);
     }
   cube_options_clear (&last);
+  g_autofree char *joined = g_build_filename (options->data_dir, "agent.kubeconfig", NULL);
+  if (doctor->is_agent && options->kubeconfig == NULL && g_file_test (joined, G_FILE_TEST_EXISTS))
+    options->kubeconfig = g_steal_pointer (&joined);
   g_auto (GStrv) roles = g_strsplit (options->roles, ",", -1);
   doctor->has_node = g_str_equal (options->runtime, "cri") && g_strv_contains ((const char *const *) roles, "node");
   doctor->has_api = g_strv_contains ((const char *const *) roles, "api");
