@@ -12,7 +12,7 @@
 
 #define TRIAL_TIMEOUT_S 20
 
-typedef enum { ALWAYS, NODE, API, AGENT } When;
+typedef enum { ALWAYS, NODE, API, AGENT, STORE } When;
 
 static const struct {
   const char *name, *wanted;
@@ -23,7 +23,7 @@ static const struct {
   { "data directory", "ours alone, on a local file system", ALWAYS, doctor_check_data_dir },
   { "cluster", "not running, or running well", ALWAYS, doctor_check_cluster },
   { "plugins", "each file can be loaded", ALWAYS, doctor_check_plugins },
-  { "database", "undamaged", ALWAYS, doctor_check_database },
+  { "database", "undamaged", STORE, doctor_check_database },
   { "certificates", "valid for 30 days more", ALWAYS, doctor_check_certificates },
   { "API port", "free", API, doctor_check_port },
   { "server", "answers, and knows who we are", AGENT, doctor_check_server },
@@ -191,7 +191,14 @@ add_finding (CubeMut *list, const char *name, const char *wanted, const Finding 
 static gboolean
 is_due (const Doctor *doctor, When when)
 {
-  return when == ALWAYS || (when == NODE ? doctor->has_node : when == API ? doctor->has_api : doctor->is_agent);
+  switch (when)
+    {
+    case NODE: return doctor->has_node;
+    case API: return doctor->has_api;
+    case AGENT: return doctor->is_agent;
+    case STORE: return !doctor->is_agent;
+    default: return TRUE;
+    }
 }
 
 static int
