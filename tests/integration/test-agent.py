@@ -5,10 +5,13 @@
 The first machine is the namespaces isolate() makes; the second has a network, mounts and a host name of its own and is joined to it by a
 veth pair. All of it ends with the test, however it ends.
 """
+import base64
 import json
 import os
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -281,10 +284,70 @@ spec:
     pair.text("delete", "pod", "page")
 
 
+def remote_pod(pair):
+    return next(p["metadata"]["name"] for p in pair.ready_pods("app=web") if p["spec"]["nodeName"] == "node-b")
+
+
+def logs_come_from_the_other_machine(pair):
+    name = remote_pod(pair)
+    text = wait("a log", lambda: pair.text("logs", name), 20)
+    assert text.strip(), text
+    assert len(pair.text("logs", name, "--tail", "1").splitlines()) == 1
+    done = pair.kubectl("logs", name, "--previous", check=False)
+    assert done.returncode != 0 and "previous terminated container" in done.stderr, done.stderr
+
+
+def exec_goes_to_the_other_machine(pair):
+    name = remote_pod(pair)
+    done = pair.kubectl("exec", name, "--", "/bin/sh", "-c", "exit 7", check=False)
+    assert done.returncode == 7, f"{done.returncode} {done.stderr}"
+    text = "".join(f"line {i}\n" for i in range(20000))
+    done = pair.kubectl("exec", "-i", name, "--", "/bin/busybox", "cat", data=text)
+    assert done.stdout == text, f"{len(done.stdout)} bytes of {len(text)}"
+    done = pair.kubectl("exec", name, "--", "/nonexistent", check=False)
+    assert done.returncode != 0, done.stdout
+
+
+def port_forward_goes_to_the_other_machine(pair):
+    name = remote_pod(pair)
+    process = subprocess.Popen(["kubectl", "port-forward", f"pod/{name}", ":8080"], stdout=subprocess.PIPE, text=True, env=pair.env)
+    try:
+        port = process.stdout.readline().split("127.0.0.1:")[1].split()[0]
+        for _ in range(3):
+            assert name in fetch(None, f"http://127.0.0.1:{port}/")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def strangers_find_the_gateway_closed(pair):
+    port = pair.node("node-b")["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+    assert port == 10250
+    with open(pair.env["KUBECONFIG"], encoding="utf-8") as file:
+        lines = dict(line.strip().split(": ", 1) for line in file if "-data: " in line)
+    with tempfile.NamedTemporaryFile() as certificate:
+        certificate.write(base64.b64decode(lines["client-certificate-data"]) + b"\n" + base64.b64decode(lines["client-key-data"]))
+        certificate.flush()
+        for chain in (None, certificate.name):
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            if chain:
+                context.load_cert_chain(chain)
+            try:
+                with socket.create_connection((OTHER_IP, port), 5) as plain, context.wrap_socket(plain) as tls:
+                    tls.sendall(b"\x01\x00\x00\x00\x00\x02{}")
+                    assert tls.recv(1) == b"", "a stranger got an answer"
+            except (ssl.SSLError, ConnectionError):
+                pass
+
+
 STEPS = [simulated_agent_joins_by_kubeconfig, agent_without_a_server_is_refused, server_comes_up,
          wrong_hash_is_refused, wrong_token_is_refused, expired_token_is_refused, deleted_token_is_refused, name_at_work_is_refused,
          missing_option_is_named, agent_joins_by_token, agent_is_confined, deployment_spreads_over_both,
-         pods_reach_each_other, services_answer_on_both, config_map_changes_on_the_agent]
+         pods_reach_each_other, services_answer_on_both, config_map_changes_on_the_agent,
+         logs_come_from_the_other_machine, exec_goes_to_the_other_machine, port_forward_goes_to_the_other_machine,
+         strangers_find_the_gateway_closed]
 
 
 def main():

@@ -645,7 +645,7 @@ agent_load (CubeContext *context, gpointer *ret_state, GError **error)
   g_mutex_init (&agent->lock);
   g_cond_init (&agent->changed);
   g_queue_init (&agent->waiting_jobs);
-  impls[1].interface = name != NULL && is_wanted (agent) ? CUBE_NODE_AGENT : NULL;
+  impls[1].interface = name != NULL && is_wanted (agent) && cube_context_has_role (context, "node") ? CUBE_NODE_AGENT : NULL;
   impls[1].id = name != NULL ? g_intern_string (name) : "node";
   *ret_state = agent;
   return TRUE;

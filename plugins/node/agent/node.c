@@ -270,6 +270,14 @@ set_conditions (CubeMut *status, CubeView old, const NodeRegistration *self, gbo
   cube_mut_set (status, "conditions", conditions);
 }
 
+/* Where the server comes for logs and exec; the number means nothing when the agent is in its process. */
+static gint64
+gateway_port (NodeAgent *agent)
+{
+  g_autofree char *port = cube_context_fact (agent->context, "gateway-port");
+  return port != NULL ? g_ascii_strtoll (port, NULL, 10) : KUBELET_PORT;
+}
+
 static void
 fill_status (CubeMut *status, CubeView old, const NodeRegistration *self, gboolean heartbeat)
 {
@@ -279,7 +287,7 @@ fill_status (CubeMut *status, CubeView old, const NodeRegistration *self, gboole
   add_address (addresses, "Hostname", machine->hostname);
   set_resources (status, machine);
   set_conditions (status, old, self, heartbeat);
-  cube_mut_set_int (cube_mut_set_object (cube_mut_set_object (status, "daemonEndpoints"), "kubeletEndpoint"), "Port", KUBELET_PORT);
+  cube_mut_set_int (cube_mut_set_object (cube_mut_set_object (status, "daemonEndpoints"), "kubeletEndpoint"), "Port", gateway_port (self->agent));
   set_images (status, self);
   set_info (status, self, machine);
 }
