@@ -16,7 +16,7 @@ def start(c):
 
 
 def program(c, *command):
-    run(*command, env=dict(c.env, CUBE_CLIENTS=CLIENTS), timeout=120)
+    print(run(*command, env=dict(c.env, CUBE_CLIENTS=CLIENTS), timeout=120).stdout, end="", flush=True)  # lines of "# test"
 
 
 def node(c):
@@ -28,5 +28,9 @@ def python(c):
     program(c, "/usr/bin/python3", f"{PROGRAMS}/python-client.py")
 
 
+def go(c):
+    program(c, client("go/client"))
+
+
 if __name__ == "__main__":
-    main(lambda cube: Cluster(cube, "--listen", "127.0.0.1:0"), [start, node, python])
+    main(lambda cube: Cluster(cube, "--listen", "127.0.0.1:0"), [start, node, python, go])
