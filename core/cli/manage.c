@@ -178,7 +178,11 @@ cube_command_down (int argc, char **argv, const CubeCommandContext *context)
   g_autoptr (CubeValue) answer = cube_control_call (options->data_dir, "down", NULL);
   gint64 deadline = g_get_monotonic_time () + (gint64) timeout_s * G_USEC_PER_SEC;
   while (!is_unlocked (options->data_dir) && g_get_monotonic_time () < deadline)
-    g_usleep (20 * 1000);
+    {
+      g_usleep (20 * 1000);
+      if (answer == NULL) /* one that starts has its lock before it listens */
+        answer = cube_control_call (options->data_dir, "down", NULL);
+    }
   /* Nobody answered, so nobody cleaned up: a killed daemon, perhaps one that was still dying a moment ago. */
   if (answer == NULL && is_unlocked (options->data_dir) && g_file_test (options->data_dir, G_FILE_TEST_IS_DIR))
     return tear_down_dead (options, context);

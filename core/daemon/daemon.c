@@ -15,6 +15,8 @@
 #include <unistd.h>
 #include <config.h>
 
+#define LOCK_TRIES 10
+
 typedef struct {
   const CubeOptions *options;
   CubeProcess *process;
@@ -40,6 +42,22 @@ typedef struct {
   CubeMemoryWatch *memory;
 } Daemon;
 
+/* Who looks whether a cube runs has the lock for a moment: that is no other cube. */
+static gboolean
+lock_exclusively (int fd)
+{
+  for (guint i = 0; i < LOCK_TRIES; i++)
+    {
+      if (flock (fd, LOCK_EX | LOCK_NB) == 0)
+        return TRUE;
+      if (errno != EWOULDBLOCK)
+        return FALSE;
+      g_usleep (10 * 1000);
+    }
+  errno = EWOULDBLOCK;
+  return FALSE;
+}
+
 static gboolean
 take_lock (Daemon *daemon, GError **error)
 {
@@ -51,7 +69,7 @@ take_lock (Daemon *daemon, GError **error)
       return FALSE;
     }
   daemon->lock_fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (daemon->lock_fd < 0 || flock (daemon->lock_fd, LOCK_EX | LOCK_NB) != 0)
+  if (daemon->lock_fd < 0 || !lock_exclusively (daemon->lock_fd))
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_BUSY,
                    errno == EWOULDBLOCK ? "data directory %s is in use by another cube" : "data directory %s cannot be locked",

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The command line with simulated nodes: no root, no other program. TAP."""
+import fcntl
 import json
 import os
 import re
@@ -104,6 +105,36 @@ def second_up_changes_nothing():
         pid = sim.status()["pid"]
         expect(sim.up(), 0, "The cluster is ready")
         assert sim.status()["pid"] == pid
+
+
+def is_locked(path):
+    try:
+        with open(path, "r+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def down_ends_one_that_is_starting():
+    """A daemon that has its lock and does not listen yet is asked again until it does."""
+    with Sim() as sim:
+        daemon = subprocess.Popen([CUBE, "up", "--foreground", "--runtime", "sim", "--data-dir", sim.dir, "--listen", "127.0.0.1:0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait("the daemon's lock", lambda: is_locked(os.path.join(sim.dir, "cube.lock")), 20)
+            daemon.send_signal(signal.SIGSTOP)
+            assert not os.path.exists(os.path.join(sim.dir, "cube.sock")), "it listens already: the test came too late"
+            down = subprocess.Popen([CUBE, "down", "--data-dir", sim.dir, "--timeout", "30"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            wait("its waiting", lambda: int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", open(f"/proc/{down.pid}/status", encoding="utf-8").read(), re.M).group(1)) > 20, 20)
+            daemon.send_signal(signal.SIGCONT)
+            text = down.communicate(timeout=60)[0]
+            assert (down.returncode, "is down" in text) == (0, True), (down.returncode, text)
+            daemon.wait(10)
+        finally:
+            daemon.kill()
+            daemon.wait()
 
 
 def doctor(sim, *more):
@@ -294,7 +325,7 @@ def foreground_notifies_its_manager():
 
 
 TESTS = [dead_simulation_goes_down_without_containerd, broken_state_is_refused, port_in_use_names_the_remedy, unknown_configuration_key_is_named,
-         second_up_changes_nothing, doctor_finds_nothing_and_leaves_nothing, doctor_names_who_holds_the_port, doctor_sees_what_is_broken,
+         second_up_changes_nothing, down_ends_one_that_is_starting, doctor_finds_nothing_and_leaves_nothing, doctor_names_who_holds_the_port, doctor_sees_what_is_broken,
          doctor_survives_a_plugin_that_crashes, doctor_names_missing_programs, doctor_asks_the_server_of_an_agent,
          help_of_every_command, misspelt_words_name_the_nearest, log_has_levels_and_formats, log_is_opened_again_on_hangup,
          reason_does_not_come_from_the_log, foreground_notifies_its_manager]
