@@ -74,6 +74,19 @@ doctor_check_namespaces (Doctor *doctor, Finding *finding)
         "cannot be made: %s", why);
 }
 
+void
+doctor_check_root_folder (Doctor *doctor, Finding *finding)
+{
+  struct statx root;
+  if (statx (AT_FDCWD, "/", 0, STATX_BASIC_STATS, &root) != 0 || (root.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) == 0)
+    doctor_ok (finding, "not known to this kernel");
+  else if ((root.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0)
+    doctor_ok (finding, "a mount point");
+  else
+    doctor_bad (finding, DOCTOR_PROBLEM, "leave the chroot; mount --bind DIR DIR; chroot DIR",
+                "/ is no mount point (a chroot?): runc cannot start containers");
+}
+
 /* @data: a folder with lower, upper, work and merged in it. Where "/" is no mount (a chroot) it cannot be made private, and nothing may stay. */
 static const char *
 mount_overlay (gpointer data)

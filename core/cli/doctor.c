@@ -36,6 +36,7 @@ static const struct {
   { "kernel", "5.10 or newer", ALWAYS, doctor_check_kernel },
   { "rights", "root with all capabilities", NODE, doctor_check_rights },
   { "namespaces", "mount, network, process, host name, IPC", NODE, doctor_check_namespaces },
+  { "root folder", "a mount point", NODE, doctor_check_root_folder },
   { "overlayfs", "mountable above the data directory", NODE, doctor_check_overlay },
   { "links", "veth, bridge, vxlan", NODE, doctor_check_links },
   { "nftables", "maps, address translation", NODE, doctor_check_packet_rules },

@@ -42,6 +42,7 @@ char *doctor_existing_dir (const Doctor *doctor);
 /* doctor-kernel.c */
 void doctor_check_kernel (Doctor *doctor, Finding *finding);
 void doctor_check_namespaces (Doctor *doctor, Finding *finding);
+void doctor_check_root_folder (Doctor *doctor, Finding *finding);
 void doctor_check_overlay (Doctor *doctor, Finding *finding);
 void doctor_check_links (Doctor *doctor, Finding *finding);
 void doctor_check_packet_rules (Doctor *doctor, Finding *finding);

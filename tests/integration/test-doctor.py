@@ -94,6 +94,19 @@ def disks_that_do_not_fit():
         expect(doctor(before=("unshare", "--mount", "sh", "-c", script, "sh"), data_dir=merged)["overlayfs"], "problem", "on ext4 or xfs")
 
 
+def a_chroot_that_is_no_mount():
+    with tempfile.TemporaryDirectory(prefix="cube-test-") as folder:
+        binds = " ".join(f"mkdir -p {folder}{path}; mount --rbind {path} {folder}{path};" for path in ("/usr", "/etc", "/proc", "/sys", "/dev", os.path.dirname(CUBE)))
+        links = " ".join(f"ln -s usr/{name} {folder}/{name};" for name in ("bin", "sbin", "lib", "lib64"))
+        script = f'{binds} {links} mkdir -p {folder}/run {folder}/tmp {folder}/var/lib; exec chroot {folder} "$@"'
+        before = ("unshare", "--mount", "sh", "-c", script, "sh")
+        checks = doctor(before=before)
+        expect(checks["root folder"], "problem", "chroot", "mount --bind")
+        expect(checks["overlayfs"], "ok")
+        done = run(*before, CUBE, "up", "--data-dir", "/var/lib/cube", "--listen", "127.0.0.1:0", check=False)
+        assert done.returncode == 1 and "mount --bind DIR DIR" in done.stderr, done
+
+
 def configured_runtime():
     with tempfile.TemporaryDirectory(prefix="cube-test-") as folder:
         path = os.path.join(folder, "config.yaml")
@@ -107,7 +120,7 @@ def configured_runtime():
 
 
 TESTS = [a_fit_machine_has_no_problem, nothing_stays, missing_cni_plugins, without_rights, kernel_settings_that_cannot_be_changed, ports_and_ranges_of_others,
-         disks_that_do_not_fit, configured_runtime]
+         disks_that_do_not_fit, a_chroot_that_is_no_mount, configured_runtime]
 
 if __name__ == "__main__":
     if os.geteuid() != 0:

@@ -513,10 +513,21 @@ begin_ending (gpointer data)
   finish_ending (ending);
 }
 
+/* No socket, no runtime that could be asked: it was ended before. */
+static gboolean
+has_runtime (NodeAgent *agent)
+{
+  g_autofree char *endpoint = cube_context_fact (agent->context, "runtime-endpoint");
+  return endpoint == NULL || !g_str_has_prefix (endpoint, "unix://")
+         || g_file_test (endpoint + strlen ("unix://"), G_FILE_TEST_EXISTS);
+}
+
 /* Ends every sandbox of this cluster with what is in it; blocking. */
 static void
 tear_down (NodeAgent *agent)
 {
+  if (!has_runtime (agent))
+    return;
   g_auto (NodeRuntime) runtime = { 0 };
   g_autoptr (GError) error = NULL;
   g_autoptr (GHashTable) changed = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);

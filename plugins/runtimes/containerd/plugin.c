@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -203,6 +204,20 @@ start_containerd (State *self)
 
 /* ---- the component ---- */
 
+/* runc makes "/" private and moves it: in a plain chroot every pod would fail. A kernel that cannot tell is believed. */
+static gboolean
+check_root (GError **error)
+{
+  struct statx root;
+  if (statx (AT_FDCWD, "/", 0, STATX_BASIC_STATS, &root) != 0 || (root.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) == 0
+      || (root.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0)
+    return TRUE;
+  g_set_error (
+      error, CUBE_ERROR, CUBE_ERROR_INTERNAL,
+      "/ is no mount point here (a chroot?), and runc starts no container then: outside, `mount --bind DIR DIR`, then chroot into DIR again");
+  return FALSE;
+}
+
 static gboolean
 component_start (gpointer state, GError **error)
 {
@@ -217,6 +232,8 @@ component_start (gpointer state, GError **error)
                    "containerd needs root: permission denied (run as root, or with --runtime sim)");
       return FALSE;
     }
+  if (!check_root (error))
+    return FALSE;
   CubeView config = cube_context_config (self->context);
   containerd_paths_init (&self->paths, cube_context_data_dir (self->context));
   if (!containerd_write_config (&self->paths, cube_view_string_or (cube_view_member (config, "sandbox-image"), "cube.local/pause:1"),
