@@ -358,12 +358,33 @@ wake_after (NodePod *pod, gint64 delay_us)
     pod->timer = cube_loop_after (pod->agent->loop, delay_us, retry_due, pod, NULL);
 }
 
+/* One that never ran has nothing to stop; it goes with its sandbox. */
+static gboolean
+may_run (const NodeContainer *container)
+{
+  return container->status->state == CUBE_CONTAINER_RUNNING || container->status->state == CUBE_CONTAINER_UNKNOWN;
+}
+
+/* A runtime that says it stopped a container, and still shows it running, is not asked again at once. */
+static gboolean
+has_ended (const NodeKill *kill)
+{
+  g_autoptr (NodeSnapshot) snapshot = node_observed_snapshot (kill->pod->agent->observed, kill->pod->uid);
+  for (guint i = 0; i < snapshot->containers->len; i++)
+    {
+      const NodeContainer *container = snapshot->containers->pdata[i];
+      if (g_str_equal (container->status->id, kill->target->status->id) && may_run (container))
+        return FALSE;
+    }
+  return TRUE;
+}
+
 static void
 kill_done (gpointer data)
 {
   NodeKill *kill = data;
   NodePod *pod = kill->pod;
-  gboolean ok = kill->ok || g_cancellable_is_cancelled (kill->cancellable);
+  gboolean ok = g_cancellable_is_cancelled (kill->cancellable) || (kill->ok && has_ended (kill));
   g_ptr_array_remove_fast (pod->kills, kill);
   if (!pod->agent->is_stopping)
     {
@@ -440,7 +461,7 @@ kill_running (NodePod *pod, const NodeSnapshot *snapshot)
       NodeContainer *container = snapshot->containers->pdata[i];
       CubeContainerKind kind;
       guint index;
-      if (container->status->state == CUBE_CONTAINER_EXITED)
+      if (!may_run (container))
         continue;
       CubeView view = find_container (pod, container->name, &kind, &index);
       if (node_is_sidecar (view, kind))

@@ -2,6 +2,7 @@
 #include "cri.h"
 
 #include <cube/error.h>
+#include <cube/failpoint.h>
 #include <string.h>
 
 #define RUNTIME "/runtime.v1.RuntimeService/"
@@ -122,6 +123,21 @@ observe (CriMethod method, gint64 spent_us)
   cube_metric_observe ("cube_cri_call_seconds", labels, (double) spent_us / G_USEC_PER_SEC);
 }
 
+/* "cri/METHOD": the call is not made. "cri/METHOD/after": it was, and its answer is lost. */
+static gboolean
+fails_here (CriMethod method, const char *when, GError **error)
+{
+#ifdef CUBE_FAILPOINTS
+  g_autofree char *name = g_strconcat ("cri", strrchr (methods[method].path, '/'), when, NULL);
+  if (cube_failpoint_hit (name))
+    {
+      g_set_error (error, CUBE_GRPC_ERROR, CUBE_GRPC_UNAVAILABLE, "failpoint %s", name);
+      return TRUE;
+    }
+#endif
+  return FALSE;
+}
+
 CubeGrpcMessage *
 cri_call (Cri *self, CriMethod method, const ProtobufCMessage *request, gint64 timeout_ms, GCancellable *cancellable, GError **error)
 {
@@ -130,9 +146,11 @@ cri_call (Cri *self, CriMethod method, const ProtobufCMessage *request, gint64 t
   g_autoptr (CubeGrpcChannel) channel = cri_get_channel (self, &own_error);
   CubeGrpcMessage *answer = NULL;
 
-  if (channel != NULL)
+  if (channel != NULL && !fails_here (method, "", &own_error))
     answer =
         cube_grpc_channel_unary (channel, methods[method].path, request, methods[method].response, timeout_ms, cancellable, &own_error);
+  if (answer != NULL && fails_here (method, "/after", &own_error))
+    g_clear_pointer (&answer, cube_grpc_message_free);
   observe (method, cube_context_monotonic_us (self->context) - begin);
   note_outcome (self, own_error);
   cri_convert_error (&own_error, cancellable);

@@ -171,6 +171,11 @@ open_database (Sqlite *self, const char *directory, GError **error)
 {
   gboolean is_new;
   gint64 compacted = 0;
+  if (CUBE_FAILPOINT ("sqlite/open"))
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "%s: failpoint sqlite/open", self->path);
+      return FALSE;
+    }
   if (g_mkdir_with_parents (directory, 0700) != 0)
     return fail_errno (error, "create", directory);
   if (!take_lock (self, directory, error) || !create_file (self, directory, &is_new, error))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What the files of this plugin share. One thread at a time uses a state, but for the checkpoint job (checkpoint.c). */
+#include <cube/failpoint.h>
 #include <cube/plugin.h>
 #include <cube/storage.h>
 #include <sqlite3.h>

@@ -214,16 +214,34 @@ give_up (Sqlite *self, const char *doing, GError **error)
 }
 
 static gboolean
+fails_here (Sqlite *self, const char *name, GError **error)
+{
+  if (!CUBE_FAILPOINT (name))
+    return FALSE;
+  g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "%s: failpoint %s", self->path, name);
+  if (!sqlite3_get_autocommit (self->db))
+    run (self->rollback);
+  return TRUE;
+}
+
+static gboolean
 sqlite_commit (gpointer state, const CubeStorageChange *changes, guint n_changes, GError **error)
 {
   Sqlite *self = state;
+  if (fails_here (self, "sqlite/begin", error))
+    return FALSE;
   if (!run (self->begin))
     return give_up (self, "cannot be written", error);
   for (guint i = 0; i < n_changes; i++)
-    if (!insert_change (self, &changes[i]))
+    if (fails_here (self, "sqlite/insert", error))
+      return FALSE;
+    else if (!insert_change (self, &changes[i]))
       return give_up (self, "cannot be written", error);
+  if (fails_here (self, "sqlite/commit", error))
+    return FALSE;
   if (!run (self->commit))
     return give_up (self, "cannot be written", error);
+  (void) CUBE_FAILPOINT ("sqlite/committed"); /* to die at: it is durable, and nobody knows */
   sqlite_maybe_checkpoint (self);
   return TRUE;
 }
@@ -242,6 +260,8 @@ sqlite_compact (gpointer state, guint64 revision, GError **error)
                        self->compacted, revision);
   if (revision <= self->compacted)
     return TRUE;
+  if (fails_here (self, "sqlite/compact", error))
+    return FALSE;
   if (sqlite3_exec (self->db, sql, NULL, NULL, NULL) != SQLITE_OK)
     return give_up (self, "cannot be compacted", error);
   self->compacted = revision;

@@ -271,6 +271,8 @@ fake_start_container (gpointer state, const char *id, GError **error)
   const FakeScript *script = container != NULL ? g_hash_table_lookup (fake->scripts, container->name) : NULL;
   if (container == NULL)
     return fail (error, CUBE_ERROR_NOT_FOUND, "no such container");
+  if (script != NULL && script->stays_created)
+    return fail (error, CUBE_ERROR_SERVICE_UNAVAILABLE, "the runtime is away");
   if (script != NULL && script->fails_to_start)
     {
       end_container (container, 128);
@@ -292,7 +294,10 @@ fake_stop_container (gpointer state, const char *id, gint64 grace_seconds, GCanc
   FakeContainer *container = g_hash_table_lookup (fake->containers, id);
   if (container == NULL || container->state == CUBE_CONTAINER_EXITED)
     return TRUE;
+  const FakeScript *script = g_hash_table_lookup (fake->scripts, container->name);
   note (fake, "stop %s %" G_GINT64_FORMAT, container->name, grace_seconds);
+  if (container->state == CUBE_CONTAINER_CREATED || (script != NULL && script->ignores_stop))
+    return TRUE; /* as containerd: there is no process to stop */
   end_container (container, 143);
   return TRUE;
 }

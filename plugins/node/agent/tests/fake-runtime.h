@@ -24,6 +24,8 @@ typedef struct {
   gint32 exit_code;
   gint32 exec_exit_code;  /* of exec_sync */
   gboolean fails_to_start;
+  gboolean stays_created; /* its start fails and leaves it as it was */
+  gboolean ignores_stop;  /* stopping succeeds, and it runs on */
 } FakeScript;
 
 extern const CubeRuntimeOps fake_runtime_ops;

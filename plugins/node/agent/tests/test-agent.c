@@ -428,6 +428,45 @@ test_deletion (void)
   world_clear (&world);
 }
 
+/* A container that was made and never started has nothing to stop, and does not hold its pod. */
+static void
+test_deletion_before_start (void)
+{
+  World world;
+  world_init (&world);
+  fake_runtime_script (world.fake, "c")->stays_created = TRUE;
+  add_pod (&world, "p", "'containers':[{'name':'c','image':'img:1'}]");
+  run_seconds (&world, 2);
+  g_assert_cmpuint (g_hash_table_size (world.fake->containers), >=, 1);
+  delete_pod (&world, "p", -1);
+  run_seconds (&world, 5);
+  g_autoptr (CubeValue) gone = get_pod (&world, "p");
+  g_assert_null (gone);
+  g_assert_cmpuint (fake_runtime_count (world.fake, "stop c"), ==, 0);
+  g_assert_cmpuint (g_hash_table_size (world.fake->containers), ==, 0);
+  world_clear (&world);
+}
+
+/* A runtime that stops nothing is asked again, and not without end. */
+static void
+test_deletion_ignored (void)
+{
+  World world;
+  world_init (&world);
+  fake_runtime_script (world.fake, "c")->ignores_stop = TRUE;
+  add_pod (&world, "p", "'containers':[{'name':'c','image':'img:1'}]");
+  run_seconds (&world, 2);
+  delete_pod (&world, "p", -1);
+  run_seconds (&world, 10);
+  g_assert_cmpuint (fake_runtime_count (world.fake, "stop c 30"), >=, 2);
+  g_assert_cmpuint (fake_runtime_count (world.fake, "stop c 30"), <=, 20);
+  fake_runtime_script (world.fake, "c")->ignores_stop = FALSE;
+  run_seconds (&world, 5);
+  g_autoptr (CubeValue) gone = get_pod (&world, "p");
+  g_assert_null (gone);
+  world_clear (&world);
+}
+
 static void
 test_agent_restart (void)
 {
@@ -580,6 +619,8 @@ main (int argc, char **argv)
   g_test_add_func ("/agent/probes", test_probes);
   g_test_add_func ("/agent/liveness", test_liveness);
   g_test_add_func ("/agent/deletion", test_deletion);
+  g_test_add_func ("/agent/deletion-before-start", test_deletion_before_start);
+  g_test_add_func ("/agent/deletion-ignored", test_deletion_ignored);
   g_test_add_func ("/agent/agent-restart", test_agent_restart);
   g_test_add_func ("/agent/sandbox-death", test_sandbox_death);
   g_test_add_func ("/agent/images", test_images);
