@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* For ThreadSanitizer builds: GLib's locks are futexes in a library that is not instrumented, so what they order is invisible. These definitions
- * come before GLib's own, say what happens and call them. Link into a test; run with G_SLICE=always-malloc. */
+ * come before GLib's own, say what happens and call them. Preloaded by the test setup "thread", with G_SLICE=always-malloc. */
 #include <dlfcn.h>
 #include <glib.h>
 
@@ -88,4 +88,53 @@ g_rw_lock_writer_unlock (GRWLock *lock)
 {
   __tsan_release (lock);
   REAL (g_rw_lock_writer_unlock) (lock);
+}
+
+/* ---- thread pools: their queue has a lock that GLib takes inside ---- */
+
+typedef struct {
+  GFunc func;
+  gpointer data;
+} Pool;
+
+static void
+pool_run (gpointer item, gpointer data)
+{
+  Pool *pool = data;
+  __tsan_acquire (pool);
+  pool->func (item, pool->data);
+}
+
+/* The small struct lives as long as the process: nobody says when the last item has run. */
+GThreadPool *
+g_thread_pool_new (GFunc func, gpointer data, gint max_threads, gboolean exclusive, GError **error)
+{
+  Pool *pool = g_new (Pool, 1);
+  *pool = (Pool){ func, data };
+  return REAL (g_thread_pool_new) (pool_run, pool, max_threads, exclusive, error);
+}
+
+gboolean
+g_thread_pool_push (GThreadPool *pool, gpointer item, GError **error)
+{
+  __tsan_release (pool->user_data);
+  return REAL (g_thread_pool_push) (pool, item, error);
+}
+
+/* ---- counts of references that GLib keeps for us ---- */
+
+static gboolean (*real_ref_count_dec) (gatomicrefcount *);
+
+static void __attribute__ ((constructor)) find_real (void)
+{
+  real_ref_count_dec = real_symbol ("g_atomic_ref_count_dec");
+}
+
+gboolean (g_atomic_ref_count_dec) (gatomicrefcount *count)
+{
+  __tsan_release (count);
+  gboolean is_last = real_ref_count_dec (count);
+  if (is_last)
+    __tsan_acquire (count);
+  return is_last;
 }

@@ -255,6 +255,12 @@ test_sub_path (void)
   g_assert_cmpint (symlink ("/etc", escape), ==, 0);
   g_assert_cmpint (symlink ("a/b", inside), ==, 0);
   made = resolve (dir, "a/b", &error);
+  if (error != NULL && strstr (error->message, g_strerror (ENOSYS)) != NULL)
+    {
+      g_test_skip ("no openat2: valgrind does not know it");
+      node_files_remove_tree (dir, NULL);
+      return;
+    }
   g_assert_no_error (error);
   g_autofree char *expected = g_build_filename (dir, "a", "b", NULL);
   g_assert_cmpstr (made, ==, expected);
