@@ -68,11 +68,21 @@ class Machine:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+CONFIG = """
+plugins:
+  security-csr: {duration: 150s}
+"""
+
+
 class Pair(Cluster):
-    """A server with its own node, and the second machine."""
+    """A server with its own node, and the second machine. Certificates are good for 150 s, so that some are renewed meanwhile."""
 
     def __init__(self):
         super().__init__(CUBE, "--node-name", "node-a")
+        path = os.path.join(self.dir, "config.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(CONFIG)
+        self.options += ["--config", path]
         self.machine = Machine()
 
     def diagnose(self):
@@ -342,12 +352,128 @@ def strangers_find_the_gateway_closed(pair):
                 pass
 
 
+def running(pair):
+    """What must not change when only Cube itself comes and goes."""
+    pods = pair.ready_pods("app=web")
+    ids = sorted(s["containerID"] + str(s["restartCount"]) for p in pods for s in p["status"]["containerStatuses"])
+    processes = sorted(run("pgrep", "-x", "web", check=False).stdout.split())
+    assert len(ids) == 4 and len(processes) == 4, (ids, processes)
+    return ids, processes
+
+
+def heartbeat(pair, node):
+    """Leases are kept in memory: after a restart of the server there is none until the next."""
+    done = pair.kubectl("get", "lease", "-n", "kube-node-lease", node, "-o", "jsonpath={.spec.renewTime}", check=False)
+    return done.stdout
+
+
+def wait_heartbeat(pair, node, seconds=60):
+    before = heartbeat(pair, node)
+    wait(f"a heartbeat of {node}", lambda: heartbeat(pair, node) not in ("", before), seconds)
+
+
+def killed_agent_takes_its_pods_over(pair):
+    before = running(pair)
+    pair.machine.kill()
+    done = pair.machine.cube("agent", "--node-name", "node-b")  # no token: it has a certificate
+    assert "is ready" in done.stdout, done.stdout
+    wait_heartbeat(pair, "node-b")
+    assert running(pair) == before, f"{before} became {running(pair)}"
+    assert remote_pod(pair) in pair.text("exec", remote_pod(pair), "--", "/bin/busybox", "hostname")
+
+
+def pods_go_on_without_the_server(pair):
+    before = running(pair)
+    service = pair.get("service", "web")["spec"]
+    pair.kill(signal.SIGKILL)
+    status = pair.machine.cube("status", check=False)
+    assert "pid" in status.stdout, status.stdout
+    for _ in range(10):
+        fetch(pair.machine, f"http://{service['clusterIP']}/")
+    pair.machine.kill()  # and its agent comes back before the server does
+    pair.machine.cube("agent", "--node-name", "node-b", "--timeout", "3", check=False)
+    for _ in range(10):
+        fetch(pair.machine, f"http://{service['clusterIP']}/")
+    pair.up()
+    wait_heartbeat(pair, "node-b")
+    wait("the agent's readiness", lambda: pair.machine.status().get("ready"), 30)
+    assert running(pair) == before, f"{before} became {running(pair)}"
+
+
+def agent_works_on_after_the_server_came_back(pair):
+    pair.text("scale", "deployment", "web", "--replicas", "8")
+    pods = pair.wait_ready("app=web", 8)
+    assert sum(p["spec"]["nodeName"] == "node-b" for p in pods) >= 2, [p["spec"]["nodeName"] for p in pods]
+    pair.text("scale", "deployment", "web", "--replicas", "4")
+    pair.wait_ready("app=web", 4)
+    wait("four processes", lambda: len(run("pgrep", "-x", "web", check=False).stdout.split()) == 4, 30)
+
+
+def certificate_is_renewed(pair):
+    path = os.path.join(pair.machine.dir, "agent.kubeconfig")
+
+    def certificate():
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)["users"][0]["user"]["client-certificate-data"]
+    before = certificate()
+    wait("another certificate", lambda: certificate() != before, 90)
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    wait_heartbeat(pair, "node-b")
+    pair.text("run", "later", "--image", "cube.local/web:v1", "--overrides", '{"spec":{"nodeName":"node-b","terminationGracePeriodSeconds":1}}')
+    pair.wait_ready("run=later", 1)
+    assert "later" in pair.text("exec", "later", "--", "/bin/busybox", "hostname")
+    pair.text("delete", "pod", "later")
+
+
+def stopped_agent_loses_its_pods(pair):
+    """Not heard of: NotReady, tainted, evicted; the others' Services go on without it."""
+    patch = [{"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 2} for taint in ("unreachable", "not-ready")]
+    pair.text("patch", "deployment", "web", "-p", json.dumps({"spec": {"template": {"spec": {"tolerations": patch, "topologySpreadConstraints": None}}}}))
+    pair.text("rollout", "status", "deployment", "web", "--timeout", "60s")
+    pair.wait_ready("app=web", 4)
+    pair.machine.kill()
+    wait("NotReady", lambda: not pair.is_ready("node-b"), 90)
+    wait("the taint", lambda: any(t["key"] == "node.kubernetes.io/unreachable" for t in pair.node("node-b")["spec"].get("taints", [])), 20)
+
+    def moved():
+        ready = [p for p in pair.ready_pods("app=web") if p["spec"]["nodeName"] == "node-a"]
+        return len(ready) == 4
+    wait("four pods on the other node", moved, 60)
+
+
+def agent_comes_back(pair):
+    done = pair.machine.cube("agent", "--node-name", "node-b", *token_of(pair))
+    assert "is ready" in done.stdout, done.stdout
+    wait("Ready", lambda: pair.is_ready("node-b"), 30)
+    wait("no taint", lambda: not pair.node("node-b")["spec"].get("taints"), 30)
+    wait("evicted pods are gone", lambda: all(p["spec"]["nodeName"] == "node-a" for p in pair.pods("app=web")), 60)
+
+
+def other_name_in_the_same_place_is_refused(pair):
+    pair.machine.cube("down")
+    done = pair.machine.cube("agent", "--node-name", "node-c", check=False)
+    assert done.returncode == 1 and "node-b" in done.stderr, done.stderr
+
+
+def nothing_is_left_of_the_agent(pair):
+    left = [line for line in pair.machine.run("ip", "-o", "route").stdout.splitlines() if "10.244" in line]
+    assert not left, left
+    links = pair.machine.run("ip", "-o", "link").stdout
+    assert "cube" not in links and "veth" not in links.replace("uplink", ""), links
+    assert "cube-" not in pair.machine.run("nft", "list", "tables").stdout
+    mounts = pair.machine.run("cat", "/proc/self/mountinfo").stdout
+    assert pair.machine.dir not in mounts, [line for line in mounts.splitlines() if pair.machine.dir in line]
+    assert not run("pgrep", "-f", pair.machine.dir, check=False).stdout
+
+
 STEPS = [simulated_agent_joins_by_kubeconfig, agent_without_a_server_is_refused, server_comes_up,
          wrong_hash_is_refused, wrong_token_is_refused, expired_token_is_refused, deleted_token_is_refused, name_at_work_is_refused,
          missing_option_is_named, agent_joins_by_token, agent_is_confined, deployment_spreads_over_both,
          pods_reach_each_other, services_answer_on_both, config_map_changes_on_the_agent,
          logs_come_from_the_other_machine, exec_goes_to_the_other_machine, port_forward_goes_to_the_other_machine,
-         strangers_find_the_gateway_closed]
+         strangers_find_the_gateway_closed, killed_agent_takes_its_pods_over, pods_go_on_without_the_server,
+         agent_works_on_after_the_server_came_back, certificate_is_renewed, stopped_agent_loses_its_pods, agent_comes_back,
+         other_name_in_the_same_place_is_refused, nothing_is_left_of_the_agent]
 
 
 def main():
