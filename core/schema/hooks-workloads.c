@@ -459,6 +459,9 @@ cube_hook_cron_job (const char *subresource, CubeView object, CubeView old, Cube
   else if (g_strcmp0 (cube_view_string (zone), "Local") == 0)
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "timeZone"), zone,
                     "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
+  g_autofree char *problem = cube_view_string_length (schedule) > 0 ? cube_cron_problem (cube_view_string (schedule)) : NULL;
+  if (problem != NULL)
+    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "schedule"), schedule, "%s", problem);
   if (strstr (cube_view_string_or (schedule, ""), "TZ") != NULL
       && strstr (cube_view_string_or (cube_view_get (old, "spec", "schedule"), ""), "TZ") == NULL)
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "schedule"), schedule,

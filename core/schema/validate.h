@@ -34,6 +34,9 @@ G_GNUC_INTERNAL gboolean cube_check_unique (GHashTable **seen, const char *text)
 G_GNUC_INTERNAL const char *cube_name_check_env_relaxed (const char *text);
 G_GNUC_INTERNAL const char *cube_name_check_header (const char *text);
 
+/* What is wrong with a cron schedule; NULL = nothing. (transfer full) */
+G_GNUC_INTERNAL char *cube_cron_problem (const char *schedule);
+
 /* ---- shared rules ---- */
 G_GNUC_INTERNAL void cube_check_labels (CubeFieldErrors *errors, const CubePath *path, CubeView labels);
 G_GNUC_INTERNAL void cube_check_annotations (CubeFieldErrors *errors, const CubePath *path, CubeView annotations);

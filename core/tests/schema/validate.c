@@ -307,6 +307,25 @@ static const Case budget_cases[] = {
   { "{\"spec\":{\"minAvailable\":\"120%\"}}", "spec.minAvailable: Invalid value: \"120%\": must not be greater than 100%" },
 };
 
+static const Case cron_job_cases[] = {
+  { "{\"spec\":{\"schedule\":\"*/5 0-6,22 1 jan-mar mon\"}}", NULL },
+  { "{\"spec\":{\"schedule\":\"@daily\"}}", NULL },
+  { "{\"spec\":{\"schedule\":\"@every 1h30m\"}}", NULL },
+  { "{\"spec\":{\"schedule\":\"0 0 */2 ? 5/1\"}}", NULL },
+  { "{\"spec\":{\"schedule\":\"never\"}}", "spec.schedule: Invalid value: \"never\": expected exactly 5 fields, found 1: [never]" },
+  { "{\"spec\":{\"schedule\":\"60 * * * *\"}}", "spec.schedule: Invalid value: \"60 * * * *\": end of range (60) above maximum (59): 60" },
+  { "{\"spec\":{\"schedule\":\"* * 0 * *\"}}", "spec.schedule: Invalid value: \"* * 0 * *\": beginning of range (0) below minimum (1): 0" },
+  { "{\"spec\":{\"schedule\":\"5-1 * * * *\"}}",
+    "spec.schedule: Invalid value: \"5-1 * * * *\": beginning of range (5) beyond end of range (1): 5-1" },
+  { "{\"spec\":{\"schedule\":\"1-2-3 * * * *\"}}", "spec.schedule: Invalid value: \"1-2-3 * * * *\": too many hyphens: 1-2-3" },
+  { "{\"spec\":{\"schedule\":\"*/0 * * * *\"}}",
+    "spec.schedule: Invalid value: \"*/0 * * * *\": step of range should be a positive number: */0" },
+  { "{\"spec\":{\"schedule\":\"*/1/2 * * * *\"}}", "spec.schedule: Invalid value: \"*/1/2 * * * *\": too many slashes: */1/2" },
+  { "{\"spec\":{\"schedule\":\"x * * * *\"}}",
+    "spec.schedule: Invalid value: \"x * * * *\": failed to parse int from x: strconv.Atoi: parsing \"x\": invalid syntax" },
+  { "{\"spec\":{\"schedule\":\"@often\"}}", "spec.schedule: Invalid value: \"@often\": unrecognized descriptor: @often" },
+};
+
 static const Case config_map_updates[] = {
   { "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", NULL },
   { "{\"data\":{\"a\":\"2\"}}", "data: Forbidden: field is immutable when `immutable` is set" },
@@ -327,6 +346,10 @@ static const Kind creates[] = {
   KIND ("v1", "pods", POD, pod_cases),
   KIND ("apps/v1", "deployments", DEPLOYMENT, deployment_cases),
   KIND ("batch/v1", "jobs", JOB, job_cases),
+  KIND (
+      "batch/v1", "cronjobs",
+      "{\"apiVersion\":\"batch/v1\",\"kind\":\"CronJob\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"schedule\":\"* * * * *\",\"jobTemplate\":{\"spec\":{\"template\":{\"spec\":{\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}}}",
+      cron_job_cases),
   KIND (
       "v1", "services",
       "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"},\"spec\":{\"ports\":[{\"port\":80}]}}",
