@@ -137,6 +137,8 @@ void http_set_gzip_headers (HttpCall *call);
 void http_render_object (const HttpFormat *format, const CubeResource *resource, CubeObject *object, const char *include_object, gboolean with_columns,
                          gint64 now_us, GString *out);
 void http_render_row (const CubeResource *resource, CubeObject *object, const char *include_object, gint64 now_us, GString *out);
+/* A Table of one autoscaling/v1 Scale, which has no schema of its own. */
+void http_render_scale (CubeView scale, gint64 now_us, GString *out);
 void http_render_partial (CubeObject *object, GString *out);
 /* The span of a top-level member's value in compact JSON. */
 gboolean http_find_member (const char *json, gsize length, const char *key, const char **ret_value, gsize *ret_length);

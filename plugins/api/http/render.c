@@ -141,3 +141,34 @@ http_render_object (const HttpFormat *format, const CubeResource *resource, Cube
     default: g_string_append_len (out, json, (gssize) length); break;
     }
 }
+
+static void
+append_column (GString *out, const char *name, const char *type, const char *format)
+{
+  g_string_append_printf (out, "{\"name\":\"%s\",\"type\":\"%s\",\"format\":\"%s\",\"description\":\"\",\"priority\":0}", name, type,
+                          format);
+}
+
+void
+http_render_scale (CubeView scale, gint64 now_us, GString *out)
+{
+  CubeView metadata = cube_view_member (scale, "metadata");
+  char age[32] = "<unknown>";
+  gint64 created_us;
+  if (cube_time_parse (cube_view_string_or (cube_view_member (metadata, "creationTimestamp"), ""), &created_us))
+    cube_duration_human (now_us - created_us, age);
+  g_string_append (out, "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{},\"columnDefinitions\":[");
+  append_column (out, "Name", "string", "name");
+  g_string_append_c (out, ',');
+  append_column (out, "Desired", "integer", "");
+  g_string_append_c (out, ',');
+  append_column (out, "Available", "integer", "");
+  g_string_append_c (out, ',');
+  append_column (out, "Age", "string", "");
+  g_string_append (out, "],\"rows\":[{\"cells\":[");
+  cube_json_append_string (out, cube_view_string_or (cube_view_member (metadata, "name"), ""), -1);
+  g_string_append_printf (out, ",%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT ",\"%s\"],\"object\":" PARTIAL_HEAD,
+                          cube_view_get_int (scale, 0, "spec", "replicas"), cube_view_get_int (scale, 0, "status", "replicas"), age);
+  cube_view_append_json (metadata, out);
+  g_string_append (out, "}}]}");
+}

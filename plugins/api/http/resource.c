@@ -297,6 +297,13 @@ respond_response (HttpCall *call, CubeResponse *response)
       else
         http_respond_object (call, status, object);
     }
+  else if (response->value != NULL && call->format.shape == HTTP_SHAPE_TABLE && call->sub != NULL
+           && g_strcmp0 (call->sub->kind, "Scale") == 0)
+    {
+      GString *json = g_string_new (NULL);
+      http_render_scale (cube_value_root (response->value), cube_context_now_us (call->server->context), json);
+      http_respond_json (call, status, json);
+    }
   else if (response->value != NULL)
     {
       call->format.shape = HTTP_SHAPE_PLAIN;
