@@ -387,9 +387,12 @@ listen_stop (gpointer data)
   end_activity (self);
 }
 
+/* All of it with the lock: the end may be asked for at any moment from another thread, and must find the loop and come after the beginning. */
 void
 cri_events_start (CriEvents *self)
 {
+  CubeLoop *loop = cube_context_get_loop (self->cri->context, "cri");
+
   g_mutex_lock (&self->lock);
   if (self->is_listening)
     {
@@ -401,11 +404,11 @@ cri_events_start (CriEvents *self)
   self->n_active++;
   g_clear_object (&self->cancellable);
   self->cancellable = g_cancellable_new ();
-  g_mutex_unlock (&self->lock);
-  self->loop = cube_context_get_loop (self->cri->context, "cri");
+  self->loop = loop;
   self->source = SOURCE_CONTAINERD;
   self->backoff_us = BACKOFF_FIRST_US;
   cube_loop_post (self->loop, listen_begin, self, NULL);
+  g_mutex_unlock (&self->lock);
 }
 
 void

@@ -56,6 +56,40 @@ test_late_endpoint (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 }
 
 static void
+ignore_event (CubeRuntimeEventType type G_GNUC_UNUSED, const char *id G_GNUC_UNUSED, gpointer data G_GNUC_UNUSED)
+{
+}
+
+static gpointer
+begin_events (gpointer data)
+{
+  Harness *harness = data;
+
+  harness->ops->set_event_func (harness->state, ignore_event, NULL);
+  return NULL;
+}
+
+/* The agent's end may come while its loop still begins to listen; the first time the listener's loop is made, too. */
+static void
+test_events_end_at_once (Fixture *fixture G_GNUC_UNUSED, gconstpointer data G_GNUC_UNUSED)
+{
+  for (guint i = 0; i < 50; i++)
+    {
+      Harness harness;
+      GThread *thread;
+
+      harness_start (&harness, "unix:///nonexistent/socket");
+      thread = g_thread_new ("begin", begin_events, &harness);
+      if (i % 2 == 1)
+        g_thread_yield ();
+      harness.ops->set_event_func (harness.state, NULL, NULL);
+      g_thread_join (thread);
+      harness.ops->set_event_func (harness.state, NULL, NULL);
+      harness_stop (&harness);
+    }
+}
+
+static void
 test_sandbox (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
   g_autoptr (GError) error = NULL;
@@ -394,6 +428,7 @@ main (int argc, char **argv)
 #define ADD(name, function) g_test_add ("/cri/" name, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
   ADD ("status", test_status);
   ADD ("late-endpoint", test_late_endpoint);
+  ADD ("events-end-at-once", test_events_end_at_once);
   ADD ("sandbox", test_sandbox);
   ADD ("container", test_container);
   ADD ("stop", test_stop);
