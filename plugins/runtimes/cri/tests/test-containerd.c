@@ -387,6 +387,7 @@ test_recovery (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   g_autofree char *text = NULL, *health = NULL;
   g_autoptr (GError) error = NULL;
   CubeContainer *container;
+  CubeRuntimeStatus status;
   gint64 begin;
 
   fixture_forget_events (fixture);
@@ -405,6 +406,9 @@ test_recovery (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   restart_containerd ();
   begin = g_get_monotonic_time ();
   fixture_wait_for_event (fixture, CUBE_RUNTIME_EVENT_LOST, NULL);
+  while (!fixture->harness.ops->status (fixture->harness.state, &status, NULL)) /* it listens before it is initialized */
+    g_usleep (1000);
+  cube_runtime_status_clear (&status);
   g_test_message ("recovered %" G_GINT64_FORMAT " ms after the restart", (g_get_monotonic_time () - begin) / 1000);
   g_clear_pointer (&health, g_free);
   g_assert_true (cube_context_get_health (fixture->harness.context, &health));
