@@ -114,11 +114,15 @@ SoupSession *
 cube_remote_session (CubeRemote *remote, gboolean is_watch)
 {
   SoupSession **session = is_watch ? &remote->watches : &remote->requests;
+  g_autoptr (CubeKubeconfig) config = cube_remote_config (remote);
 
-  if (*session == NULL)
-    *session = soup_session_new_with_options ("max-conns", MAX_CONNECTIONS, "max-conns-per-host", MAX_PER_HOST, "timeout",
-                                              is_watch ? 0 : REQUEST_TIMEOUT_S, "idle-timeout", 90, "proxy-resolver", NULL, "user-agent",
-                                              "cube", NULL);
+  if (*session != NULL)
+    return *session;
+  *session = soup_session_new_with_options ("max-conns", MAX_CONNECTIONS, "max-conns-per-host", MAX_PER_HOST, "timeout",
+                                            is_watch ? 0 : REQUEST_TIMEOUT_S, "idle-timeout", 90, "proxy-resolver", NULL, "user-agent",
+                                            "cube", NULL);
+  if (config->authorities->len > 0)
+    soup_session_set_tls_database (*session, NULL); /* ours are asked; the system's would cost tens of megabytes */
   return *session;
 }
 

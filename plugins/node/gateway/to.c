@@ -148,6 +148,7 @@ shake_hands (GatewayTo *to, const Place *place, GSocketConnection *connection, G
     return NULL;
   judgement.authority = credentials.authority;
   g_tls_connection_set_certificate (G_TLS_CONNECTION (tls), credentials.identity);
+  g_tls_connection_set_database (G_TLS_CONNECTION (tls), NULL); /* the system's authorities have no say */
   handler = g_signal_connect (tls, "accept-certificate", G_CALLBACK (on_certificate), &judgement);
   ok = g_tls_connection_handshake (G_TLS_CONNECTION (tls), NULL, error);
   g_signal_handler_disconnect (tls, handler);
