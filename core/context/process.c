@@ -12,7 +12,7 @@ struct _CubeProcess {
   GPtrArray *loops;    /* CubeLoop */
   GPtrArray *contexts; /* CubeContext */
   GHashTable *facts;   /* utf8 → utf8 */
-  GThreadPool *workers;
+  GThreadPool *workers, *stream_workers;
   CubeSchema *schema;
   CubeRegistry *registry;
   CubeClient *client;
@@ -35,7 +35,8 @@ typedef struct {
   gpointer data;
 } Work;
 
-#define MAX_WORKERS 64 /* calls that block at once; idle workers end after a while */
+#define MAX_WORKERS 64         /* calls that block at once; idle workers end after a while */
+#define MAX_STREAM_WORKERS 512 /* streams that wait for their other end */
 
 static void
 work_run (gpointer item, gpointer unused)
@@ -62,6 +63,7 @@ cube_process_new (void)
 {
   CubeProcess *process = process_new ();
   process->workers = g_thread_pool_new (work_run, NULL, MAX_WORKERS, FALSE, NULL);
+  process->stream_workers = g_thread_pool_new (work_run, NULL, MAX_STREAM_WORKERS, FALSE, NULL);
   g_ptr_array_add (process->loops, cube_loop_new_main ());
   return process;
 }
@@ -78,8 +80,10 @@ void
 cube_process_stop_workers (CubeProcess *process)
 {
   g_mutex_lock (&process->lock);
-  GThreadPool *workers = g_steal_pointer (&process->workers);
+  GThreadPool *workers = g_steal_pointer (&process->workers), *stream_workers = g_steal_pointer (&process->stream_workers);
   g_mutex_unlock (&process->lock);
+  if (stream_workers != NULL)
+    g_thread_pool_free (stream_workers, FALSE, TRUE);
   if (workers != NULL)
     g_thread_pool_free (workers, FALSE, TRUE);
 }
@@ -210,8 +214,8 @@ work_run_simulated (gpointer item)
   work_run (item, NULL);
 }
 
-void
-cube_context_run_blocking (CubeContext *context, CubeTask work_task, CubeLoop *loop, CubeTask done, gpointer data)
+static void
+run (CubeContext *context, gboolean is_stream, CubeTask work_task, CubeLoop *loop, CubeTask done, gpointer data)
 {
   Work *work = g_new0 (Work, 1);
   *work = (Work){ work_task, done, loop, data };
@@ -222,12 +226,25 @@ cube_context_run_blocking (CubeContext *context, CubeTask work_task, CubeLoop *l
       return;
     }
   g_mutex_lock (&process->lock);
-  gboolean is_taken = process->workers != NULL;
+  GThreadPool *workers = is_stream ? process->stream_workers : process->workers;
+  gboolean is_taken = workers != NULL;
   if (is_taken)
-    g_thread_pool_push (process->workers, work, NULL);
+    g_thread_pool_push (workers, work, NULL);
   g_mutex_unlock (&process->lock);
   if (!is_taken) /* the process is ending: the work is not done, its data stays with the caller's owner */
     g_free (work);
+}
+
+void
+cube_context_run_blocking (CubeContext *context, CubeTask work, CubeLoop *loop, CubeTask done, gpointer data)
+{
+  run (context, FALSE, work, loop, done, data);
+}
+
+void
+cube_context_run_stream (CubeContext *context, CubeTask work, CubeLoop *loop, CubeTask done, gpointer data)
+{
+  run (context, TRUE, work, loop, done, data);
 }
 
 /* ---- clock and randomness ---- */

@@ -23,6 +23,9 @@ CUBE_EXPORT void cube_timer_cancel (CubeTimer *timer); /* cancels if not yet run
 
 /* ---- blocking work: a bounded pool; @work may block, @done (nullable) then runs on @loop. Under simulation both run in turn on the loop. ---- */
 CUBE_EXPORT void cube_context_run_blocking (CubeContext *context, CubeTask work, CubeLoop *loop, CubeTask done, gpointer data);
+/* The same for work that waits for somebody outside for as long as they like: a client that does not read, a program that takes no input. In a pool of its
+ * own, so that however many wait, what the cluster itself has to do goes on. Since: 0.2 */
+CUBE_EXPORT void cube_context_run_stream (CubeContext *context, CubeTask work, CubeLoop *loop, CubeTask done, gpointer data);
 
 /* ---- clock and randomness ---- */
 CUBE_EXPORT gint64 cube_context_now_us (CubeContext *context);       /* wall clock, µs since the epoch */

@@ -503,7 +503,19 @@ def exec_without_reader(server):
     def closed():
         found = re.search(rb"^test_echo_deaf_closed_total (\d+)", ask(server.connect(), "GET", "/metrics")[2], re.M)
         return int(found.group(1)) if found else 0
-    for n in range(1, 4):
+    # more of them at once than there are threads for what may block: the cluster's own work goes on
+    crowd = [WebSocket(server, PODS + "/echo/exec?stdin=true&stdout=true&command=deaf", "v4.channel.k8s.io") for _ in range(90)]
+    for w in crowd:
+        w.send(b"\0are you there?")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "echo"}, "deleteOptions": {"dryRun": ["All"]}}
+    equal(ask(server.connect(timeout=10), "POST", PODS + "/echo/eviction?dryRun=All", eviction)[0], 201)
+    for w in crowd:
+        w.s.close()
+    end = time.monotonic() + 30
+    while closed() < len(crowd):
+        if time.monotonic() > end:
+            raise AssertionError(f"{closed()} streams closed, {len(crowd)} clients gone")
+    for n in range(len(crowd) + 1, len(crowd) + 4):
         w = WebSocket(server, PODS + "/echo/exec?stdin=true&stdout=true&command=deaf", "v4.channel.k8s.io")
         w.send(b"\0who hears this?")
         w.send(b"\0and this?")

@@ -276,7 +276,7 @@ push (HttpSession *session, Inbound *inbound)
   if (is_full && target (session) != NULL)
     http_stream_hold (target (session), TRUE);
   if (needs_job)
-    cube_context_run_blocking (session->server->context, deliver_work, NULL, NULL, http_session_ref (session));
+    cube_context_run_stream (session->server->context, deliver_work, NULL, NULL, http_session_ref (session));
 }
 
 /* What came in before the backend was there. */
@@ -289,7 +289,7 @@ start_delivery (HttpSession *session)
     session->is_writing = TRUE;
   g_mutex_unlock (&session->lock);
   if (needs_job)
-    cube_context_run_blocking (session->server->context, deliver_work, NULL, NULL, http_session_ref (session));
+    cube_context_run_stream (session->server->context, deliver_work, NULL, NULL, http_session_ref (session));
 }
 
 void

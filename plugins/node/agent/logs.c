@@ -314,7 +314,7 @@ node_logs_open (NodeAgent *agent, const char *path, const CubeLogOptions *option
   g_mutex_init (&log->lock);
   g_cond_init (&log->changed);
   *ret_stream = (CubeStream){ &log_stream_ops, log };
-  cube_context_run_blocking (agent->context, log_work, agent->loop, NULL, log);
+  cube_context_run_stream (agent->context, log_work, agent->loop, NULL, log);
   return TRUE;
 }
 

@@ -47,7 +47,7 @@ run_blocking (gpointer executor, void (*work) (gpointer data), gpointer data)
 
   job->work = work;
   job->data = data;
-  cube_context_run_blocking (executor, run_job, NULL, NULL, job);
+  cube_context_run_stream (executor, run_job, NULL, NULL, job);
 }
 
 /* -- from the runtime */
