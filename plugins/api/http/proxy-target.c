@@ -170,11 +170,10 @@ add_candidates (GArray *candidates, CubeClient *client, CubeSchema *schema, cons
       for (cube_iter_init (&endpoints, cube_view_member (slice, "endpoints")); cube_iter_next (&endpoints, NULL, &endpoint);)
         {
           const char *address = cube_view_string (cube_view_element (cube_view_member (endpoint, "addresses"), 0));
-          Candidate candidate = { NULL, (guint16) number };
           if (address == NULL || !cube_view_bool (cube_view_get (endpoint, "conditions", "ready"), TRUE)
               || !is_address_of_pod (client, schema, ns, endpoint, address))
             continue;
-          candidate.ip = g_strdup (address);
+          Candidate candidate = { g_strdup (address), (guint16) number };
           g_array_append_val (candidates, candidate);
         }
     }

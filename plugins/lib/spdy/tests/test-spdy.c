@@ -63,7 +63,6 @@ run_blocking (gpointer executor, void (*work) (gpointer data), gpointer data)
   job->work = work;
   job->data = data;
   g_thread_pool_push (executor, job, NULL);
-  /* cppcheck-suppress memleak ; run_job frees it */
 }
 
 static gboolean
@@ -541,7 +540,6 @@ test_end_while_writing (Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
   g_socket_close (fixture->listener, NULL);
   wait_closed (fixture);
   g_thread_join (writer);
-  /* cppcheck-suppress memleak ; joining frees it */
 }
 
 typedef struct {
