@@ -61,10 +61,11 @@ explain (const Discovery *discovery, const char *server, GError **error)
                  "server %s: its certificate does not verify against its authority: expired, or the clocks of the two machines differ",
                  server);
   else
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN,
-                 "server %s: found an authority with the hash %s, expected %s: another server, or a wrong --ca-hash (`cube token create` on the "
-                 "server prints the right one)",
-                 server, discovery->seen, discovery->wanted);
+    g_set_error (
+        error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN,
+        "server %s: found an authority with the hash %s, expected %s: another server, or a wrong --ca-hash (`cube token create` on the "
+        "server prints the right one)",
+        server, discovery->seen, discovery->wanted);
 }
 
 static gboolean
@@ -160,7 +161,8 @@ write_kubeconfig (const char *path, const char *server, const char *ca_pem, cons
   g_autoptr (CubeValue) value = cube_builder_end (builder);
   gsize length;
   g_autofree char *text = cube_view_to_json (cube_value_root (value), &length);
-  gboolean ok = g_file_set_contents_full (path, text, (gssize) length, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, error);
+  gboolean ok =
+      g_file_set_contents_full (path, text, (gssize) length, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, error);
   explicit_bzero (text, length);
   return ok;
 }
@@ -238,12 +240,11 @@ cube_join_renew (CubeContext *context, CubeClient *client, const char *name, con
   const CubeResource *resource =
       cube_schema_resource (cube_context_schema (context), "certificates.k8s.io/v1", "certificatesigningrequests");
   g_autofree char *user = g_strconcat ("system:node:", name, NULL), *key_pem = NULL, *request_pem = NULL;
-  if (!cube_pem_make_request (user, "system:nodes", &key_pem, &request_pem, error))
+  if (!cube_pem_make_request (CUBE_PEM_EC, user, "system:nodes", &key_pem, &request_pem, error))
     return FALSE;
   g_autoptr (CubeValue) request = compose_request (request_pem);
   g_autoptr (CubeObject) object = cube_client_create (client, resource, NULL, request, error);
-  g_autofree char *certificate =
-      object != NULL ? wait_for_certificate (context, client, resource, cube_object_name (object), error) : NULL;
+  g_autofree char *certificate = object != NULL ? wait_for_certificate (context, client, resource, cube_object_name (object), error) : NULL;
   gboolean ok = certificate != NULL && write_kubeconfig (path, server, ca_pem, user, certificate, key_pem, NULL, error);
   explicit_bzero (key_pem, strlen (key_pem));
   return ok;
@@ -254,9 +255,10 @@ cube_join_renew (CubeContext *context, CubeClient *client, const char *name, con
 static gboolean
 check_options (const CubeOptions *options, GError **error)
 {
-  const char *missing = options->server == NULL ? "--server https://ADDRESS:PORT"
-                        : options->token == NULL ? "--token TOKEN"
-                        : options->ca_hash == NULL ? "--ca-hash sha256:…" : NULL;
+  const char *missing = options->server == NULL    ? "--server https://ADDRESS:PORT"
+                        : options->token == NULL   ? "--token TOKEN"
+                        : options->ca_hash == NULL ? "--ca-hash sha256:…"
+                                                   : NULL;
   if (missing != NULL)
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID,
                  "to join a server, %s is missing: `cube token create` on the server prints the whole command", missing);

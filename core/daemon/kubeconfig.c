@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The one file every client needs: cluster address and CA, the administrator's certificate and key, embedded. */
 #include "daemon.h"
+#include "pem.h"
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
@@ -60,6 +61,16 @@ compose (const char *server, const char *ca_data, const char *certificate_data, 
       server, ca_data, certificate_data, key_data);
 }
 
+/* With an RSA key: Java's clients read an elliptic one only with a library beside them. */
+static gboolean
+make_administrator (const CubeCertificateAuthorityOps *ops, gpointer state, char **ret_certificate, char **ret_key, GError **error)
+{
+  CubeCertificateRequest usages = { .is_client = TRUE };
+  g_autofree char *request = NULL;
+  return cube_pem_make_request (CUBE_PEM_RSA, "kubernetes-admin", "system:masters", ret_key, &request, error)
+         && ops->sign_csr (state, request, &usages, ret_certificate, error);
+}
+
 char *
 cube_kubeconfig_write (CubeContext *context, const char *server, GError **error)
 {
@@ -69,8 +80,6 @@ cube_kubeconfig_write (CubeContext *context, const char *server, GError **error)
   const CubeCertificateAuthorityOps *ops = authority->ops;
   g_autofree char *path = g_build_filename (cube_context_data_dir (context), "admin.kubeconfig", NULL);
   g_autofree char *ca = NULL, *certificate = NULL, *key = NULL;
-  static const char *const organizations[] = { "system:masters", NULL };
-  CubeCertificateRequest request = { .common_name = "kubernetes-admin", .organizations = organizations, .is_client = TRUE };
   gboolean ok = ops->get_ca (authority->state, &ca, error);
   g_autofree char *ca_data = ok ? base64 (ca) : NULL;
   if (ok && is_current (context, path, server, ca_data))
@@ -78,7 +87,7 @@ cube_kubeconfig_write (CubeContext *context, const char *server, GError **error)
       cube_impl_unref (authority);
       return g_steal_pointer (&path);
     }
-  ok = ok && ops->issue (authority->state, &request, &certificate, &key, error);
+  ok = ok && make_administrator (ops, authority->state, &certificate, &key, error);
   cube_impl_unref (authority);
   if (!ok)
     return NULL;

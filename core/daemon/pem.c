@@ -68,15 +68,32 @@ fill_request (gnutls_x509_crq_t request, gnutls_x509_privkey_t key, const char *
   return code >= 0 ? gnutls_x509_crq_sign2 (request, key, GNUTLS_DIG_SHA256, 0) : code;
 }
 
+static int
+make_key (gnutls_x509_privkey_t key, CubePemKey kind)
+{
+  if (kind == CUBE_PEM_RSA)
+    return gnutls_x509_privkey_generate (key, GNUTLS_PK_RSA, 2048, 0);
+  return gnutls_x509_privkey_generate (key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS (GNUTLS_ECC_CURVE_SECP256R1), 0);
+}
+
+static int
+export_key (gnutls_x509_privkey_t key, CubePemKey kind, gnutls_datum_t *ret_pem)
+{
+  if (kind == CUBE_PEM_RSA)
+    return gnutls_x509_privkey_export2 (key, GNUTLS_X509_FMT_PEM, ret_pem);
+  return gnutls_x509_privkey_export2_pkcs8 (key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, ret_pem);
+}
+
 gboolean
-cube_pem_make_request (const char *common_name, const char *organization, char **ret_key_pem, char **ret_request_pem, GError **error)
+cube_pem_make_request (CubePemKey kind, const char *common_name, const char *organization, char **ret_key_pem, char **ret_request_pem,
+                       GError **error)
 {
   g_auto (gnutls_x509_privkey_t) key = NULL;
   g_auto (gnutls_x509_crq_t) request = NULL;
   gnutls_datum_t key_pem = { NULL, 0 }, request_pem = { NULL, 0 };
   int code = gnutls_x509_privkey_init (&key);
   if (code >= 0)
-    code = gnutls_x509_privkey_generate (key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS (GNUTLS_ECC_CURVE_SECP256R1), 0);
+    code = make_key (key, kind);
   if (code >= 0)
     code = gnutls_x509_crq_init (&request);
   if (code >= 0)
@@ -86,7 +103,7 @@ cube_pem_make_request (const char *common_name, const char *organization, char *
   if (code < 0)
     return fail (error, code, "cannot make a certificate signing request");
   *ret_request_pem = take (&request_pem);
-  code = gnutls_x509_privkey_export2_pkcs8 (key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &key_pem);
+  code = export_key (key, kind, &key_pem);
   if (code < 0)
     {
       g_clear_pointer (ret_request_pem, g_free);
