@@ -471,6 +471,29 @@ class WebSocket:
                 out.setdefault(payload[0], bytearray()).extend(payload[1:])
 
 
+def watch_websocket(server):
+    """Java's fabric8 client watches so: each event is a message of its own."""
+    c = server.connect()
+    version = ask(c, "GET", PODS)[2]["metadata"]["resourceVersion"]
+    w = WebSocket(server, f"{PODS}?watch=1&resourceVersion={version}&labelSelector=ws%3D1", "none")
+    for name in ("ws1", "ws2"):
+        ask(c, "POST", PODS, pod(name, ws="1"))
+    for name in ("ws1", "ws2"):
+        opcode, payload = w.receive()
+        event = json.loads(payload)
+        equal((opcode, event["type"], event["object"]["metadata"]["name"]), (1, "ADDED", name))
+    w.send(b"still there?", opcode=9)
+    equal(w.receive(), (10, b"still there?"))
+    w.send(struct.pack(">H", 1000), opcode=8)
+    equal(w.receive(), (8, struct.pack(">H", 1000)))
+    w.s.close()
+    w = WebSocket(server, f"{PODS}?watch=1&resourceVersion={version}&timeoutSeconds=1&labelSelector=none", "none")
+    equal(w.receive()[0], 8)
+    w.s.close()
+    for name in ("ws1", "ws2"):
+        ask(c, "DELETE", f"{PODS}/{name}?gracePeriodSeconds=0")
+
+
 def exec_streams(server):
     path = PODS + "/echo/exec?stdin=true&stdout=true&stderr=true&command="
     w = WebSocket(server, path + "cat", "v5.channel.k8s.io")
@@ -630,7 +653,7 @@ if __name__ == "__main__":
         shutil.copy(sys.argv[2], folder)
         os.chmod(folder, 0o755)
         http_server.run([set_up, identity, stranger_certificate, impersonation, verbs, shapes, documents, refusals, large_bodies, continue_expected,
-                         slow_clients, connection_limit, watches, slow_watcher, large_lists, logs, exec_streams, exec_without_reader, exec_refusals, forward_legacy,
+                         slow_clients, connection_limit, watches, slow_watcher, large_lists, logs, watch_websocket, exec_streams, exec_without_reader, exec_refusals, forward_legacy,
                          with_kubectl, with_old_kubectl], http_server.Server(sys.argv[1], folder, CONFIG))
     finally:
         shutil.rmtree(folder)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Watches: the connection is taken over; events that wait go out together as one chunk. An idle watch holds no buffer. */
+/* Watches: the connection is taken over; events that wait go out together as one chunk, or each as a WebSocket's message when the client asks for one
+ * (fabric8's does). An idle watch holds no buffer. */
 #include "http.h"
 #include "stream.h"
+#include "ws.h"
 #include <string.h>
 
 #define FLUSH_AT (64 * 1024)
@@ -15,6 +17,8 @@ typedef struct {
   HttpFormat format;
   char *include_object;
   gboolean is_chunked, has_columns, is_pumping, is_ended;
+  HttpWsReader *ws; /* NULL: not over a WebSocket */
+  gboolean is_left; /* its client said the end */
 } Watch;
 
 static void
@@ -23,6 +27,9 @@ watch_free (Watch *watch)
   if (watch->watch != NULL)
     cube_watch_free (watch->watch);
   cube_metric_add ("cube_http_watches_ended_total", NULL, 1);
+  if (watch->ws != NULL)
+    http_ws_reader_clear (watch->ws);
+  g_free (watch->ws);
   g_free (watch->include_object);
   g_free (watch);
 }
@@ -57,9 +64,25 @@ append_bookmark (Watch *watch, const CubeEvent *event, GString *out)
     }
 }
 
+/* The end of an event that began at @start: a line, or a message. */
+static void
+finish_event (Watch *watch, gsize start, GString *out)
+{
+  if (watch->ws == NULL)
+    {
+      g_string_append_c (out, '\n');
+      return;
+    }
+  g_autoptr (GByteArray) frame = g_byte_array_new ();
+  http_ws_append (frame, HTTP_WS_TEXT, NULL, 0, out->str + start, out->len - start);
+  g_string_truncate (out, start);
+  g_string_append_len (out, (const char *) frame->data, frame->len);
+}
+
 static void
 append_event (Watch *watch, const CubeEvent *event, GString *out)
 {
+  gsize start = out->len;
   g_string_append_printf (out, "{\"type\":\"%s\",\"object\":", cube_event_type_name (event->type));
   if (event->type == CUBE_EVENT_BOOKMARK || event->object == NULL)
     append_bookmark (watch, event, out);
@@ -77,16 +100,19 @@ append_event (Watch *watch, const CubeEvent *event, GString *out)
       http_render_object (&watch->format, watch->resource, object, watch->include_object, !watch->has_columns, now, out);
       watch->has_columns = TRUE;
     }
-  g_string_append (out, "}\n");
+  g_string_append_c (out, '}');
+  finish_event (watch, start, out);
 }
 
 static void
-append_error (const GError *error, GString *out)
+append_error (Watch *watch, const GError *error, GString *out)
 {
   g_autoptr (CubeValue) status = cube_error_to_status (error);
+  gsize start = out->len;
   g_string_append (out, "{\"type\":\"ERROR\",\"object\":");
   cube_view_append_json (cube_value_root (status), out);
-  g_string_append (out, "}\n");
+  g_string_append_c (out, '}');
+  finish_event (watch, start, out);
 }
 
 /* ---- chunks ---- */
@@ -120,6 +146,8 @@ end_watch (Watch *watch)
   HttpStream *stream = g_steal_pointer (&watch->stream);
   if (watch->is_chunked)
     http_stream_write (stream, "0\r\n\r\n", 5);
+  else if (watch->ws != NULL)
+    http_stream_write (stream, "\x88\x02\x03\xe8", 4); /* close, 1000 */
   http_stream_finish (stream);
   watch_free (watch);
 }
@@ -131,7 +159,7 @@ static void
 watch_ended (Watch *watch, const GError *error, GString *out)
 {
   if (!g_error_matches (error, CUBE_ERROR, CUBE_ERROR_TIMEOUT))
-    append_error (error, out);
+    append_error (watch, error, out);
   send_chunk (watch, out);
   end_watch (watch);
 }
@@ -187,7 +215,53 @@ stream_closed (gpointer owner)
   http_stream_free (stream);
 }
 
-static const HttpStreamOps watch_stream_ops = { .drained = pump, .closed = stream_closed };
+/* ---- over a WebSocket ---- */
+
+static void
+on_frame (HttpWsOpcode opcode, const guint8 *bytes, gsize length, gpointer data)
+{
+  Watch *watch = data;
+  if (opcode == HTTP_WS_CLOSE)
+    watch->is_left = TRUE;
+  if (opcode != HTTP_WS_PING || watch->is_left)
+    return; /* what a client says on a watch is nothing to us */
+  g_autoptr (GByteArray) out = g_byte_array_new ();
+  http_ws_append (out, HTTP_WS_PONG, NULL, 0, bytes, length);
+  http_stream_write (watch->stream, out->data, out->len);
+}
+
+static void
+received (gpointer owner, const void *bytes, gsize length)
+{
+  Watch *watch = owner;
+  if (watch->ws == NULL || watch->stream == NULL)
+    return;
+  if (!http_ws_read (watch->ws, bytes, length, on_frame, watch) || watch->is_left)
+    end_watch (watch);
+}
+
+static gboolean
+wants_websocket (HttpCall *call)
+{
+  SoupMessageHeaders *headers = soup_server_message_get_request_headers (call->msg);
+  const char *key = soup_message_headers_get_one (headers, "Sec-WebSocket-Key");
+  return soup_message_headers_header_contains (headers, "Upgrade", "websocket")
+         && soup_message_headers_header_contains (headers, "Connection", "Upgrade")
+         && soup_message_headers_header_equals (headers, "Sec-WebSocket-Version", "13") && key != NULL && strlen (key) == 24;
+}
+
+static char *
+make_websocket_head (HttpCall *call)
+{
+  SoupMessageHeaders *headers = soup_server_message_get_request_headers (call->msg);
+  g_autofree char *accept = http_ws_accept (soup_message_headers_get_one (headers, "Sec-WebSocket-Key"));
+  return g_strdup_printf (
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
+}
+
+/* ---- the beginning ---- */
+
+static const HttpStreamOps watch_stream_ops = { .received = received, .drained = pump, .closed = stream_closed };
 
 static char *
 make_head (HttpCall *call, gboolean is_chunked)
@@ -219,7 +293,12 @@ http_run_watch (HttpCall *call)
   watch->worker = call->worker;
   watch->resource = call->resource;
   watch->format = call->format;
-  watch->is_chunked = soup_server_message_get_http_version (call->msg) != SOUP_HTTP_1_0;
+  if (wants_websocket (call))
+    {
+      watch->ws = g_new0 (HttpWsReader, 1);
+      http_ws_reader_init (watch->ws);
+    }
+  watch->is_chunked = watch->ws == NULL && soup_server_message_get_http_version (call->msg) != SOUP_HTTP_1_0;
   watch->include_object = g_strdup (http_query_get (&call->query, "includeObject"));
   watch->is_pumping = TRUE; /* nothing before the head is out */
   watch->watch = cube_client_watch (call->server->client, &call->request, call->worker->loop, pump, watch, &error);
@@ -229,8 +308,8 @@ http_run_watch (HttpCall *call)
       watch_free (watch);
       return;
     }
-  g_autofree char *head = make_head (call, watch->is_chunked);
-  call->status = 200;
+  g_autofree char *head = watch->ws != NULL ? make_websocket_head (call) : make_head (call, watch->is_chunked);
+  call->status = watch->ws != NULL ? 101 : 200;
   watch->stream = http_stream_steal (call->worker, call->msg, &watch_stream_ops, watch);
   if (watch->stream == NULL)
     {
