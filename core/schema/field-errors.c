@@ -97,6 +97,26 @@ append_value (GString *out, CubeView value)
     cube_view_append_json (value, out);
 }
 
+/* What the tables say of a field, a rule of the kind says more exactly: "Required value" with its reason, the values a client may choose.
+ * The entry is taken over then. */
+static gboolean
+says_again (CubeFieldErrors *errors, Entry *entry)
+{
+  const char *values = strstr (entry->body, ": supported values: ");
+  gsize length = g_str_has_prefix (entry->body, "Required value: ") ? strlen ("Required value") : values == NULL ? 0 : (gsize) (values - entry->body);
+  for (guint i = 0; length > 0 && errors->entries != NULL && i < errors->entries->len; i++)
+    {
+      Entry *earlier = &g_array_index (errors->entries, Entry, i);
+      const char *rest = strncmp (earlier->body, entry->body, length) == 0 ? earlier->body + length : NULL;
+      if (rest == NULL || strcmp (earlier->field, entry->field) != 0 || !(*rest == '\0' || (values != NULL && g_str_has_prefix (rest, ": supported values: "))))
+        continue;
+      entry_clear (earlier);
+      *earlier = *entry;
+      return TRUE;
+    }
+  return FALSE;
+}
+
 void
 cube_field_errors_add (CubeFieldErrors *errors, const char *type, const char *field, CubeView value, const char *format, ...)
 {
@@ -116,12 +136,14 @@ cube_field_errors_add (CubeFieldErrors *errors, const char *type, const char *fi
     }
   if (*detail != '\0')
     g_string_append_printf (body, ": %s", detail);
+  Entry entry = { kinds[kind].reason, g_strdup (field), g_string_free (body, FALSE) };
+  if (says_again (errors, &entry))
+    return;
   if (errors->entries == NULL)
     {
       errors->entries = g_array_new (FALSE, FALSE, sizeof (Entry));
       g_array_set_clear_func (errors->entries, entry_clear);
     }
-  Entry entry = { kinds[kind].reason, g_strdup (field), g_string_free (body, FALSE) };
   g_array_append_val (errors->entries, entry);
 }
 

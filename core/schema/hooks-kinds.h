@@ -42,3 +42,23 @@ CUBE_HOOK (cube_hook_role_binding);
 CUBE_HOOK (cube_hook_cluster_role_binding);
 CUBE_HOOK (cube_hook_autoscaler);
 CUBE_HOOK (cube_hook_disruption_budget);
+/* hooks-storage.c, hooks-storage-drivers.c */
+CUBE_HOOK (cube_hook_persistent_volume);
+CUBE_HOOK (cube_hook_volume_claim);
+CUBE_HOOK (cube_hook_storage_class);
+CUBE_HOOK (cube_hook_attributes_class);
+CUBE_HOOK (cube_hook_volume_attachment);
+CUBE_HOOK (cube_hook_csi_driver);
+CUBE_HOOK (cube_hook_csi_node);
+CUBE_HOOK (cube_hook_storage_capacity);
+/* hooks-admission.c */
+CUBE_HOOK (cube_hook_webhooks);
+CUBE_HOOK (cube_hook_validating_policy);
+CUBE_HOOK (cube_hook_mutating_policy);
+CUBE_HOOK (cube_hook_policy_binding);
+/* hooks-flow.c */
+CUBE_HOOK (cube_hook_flow_schema);
+CUBE_HOOK (cube_hook_priority_level);
+/* hooks-certificates.c */
+CUBE_HOOK (cube_hook_signing_request);
+CUBE_HOOK (cube_hook_api_service);

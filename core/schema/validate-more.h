@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* More short ways to say a rule, of the kinds that are written less often. */
+#include "hooks-kinds.h"
+
+/* @object's string member is one of the NULL-terminated @values; empty is fine. The text lists them in their order. */
+G_GNUC_INTERNAL void cube_check_one_of (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field,
+                                        const char *const *values);
+/* As for one member, of each element of the list member @field; the path has the index unless @plain. */
+G_GNUC_INTERNAL void cube_check_each_of (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field,
+                                         const char *const *values, gboolean plain);
+G_GNUC_INTERNAL void cube_check_bytes (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field, gsize most);
+G_GNUC_INTERNAL void cube_check_count (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field, guint most);
+/* Below @min: the value with @detail. Absent is fine. */
+G_GNUC_INTERNAL void cube_check_least (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field, gint64 min,
+                                       const char *detail);
+G_GNUC_INTERNAL void cube_check_most (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field, gint64 max,
+                                      const char *detail);
+G_GNUC_INTERNAL void cube_check_forbidden (CubeFieldErrors *errors, const CubePath *path, const char *detail);
+/* Elements of the list of strings at @path are unique. */
+G_GNUC_INTERNAL void cube_check_distinct (CubeFieldErrors *errors, const CubePath *path, CubeView list);
+G_GNUC_INTERNAL gboolean cube_list_has (CubeView list, const char *text);
+G_GNUC_INTERNAL const char *cube_name_check_lower_subdomain (const char *text);
+G_GNUC_INTERNAL const char *cube_name_check_domain_path (const char *text);
+G_GNUC_INTERNAL const char *cube_name_check_three_segments (const char *text);
+G_GNUC_INTERNAL const char *cube_name_check_two_segments (const char *text);
+/* A CSI driver's name: given, at most 63 bytes, a DNS subdomain. @given: the structure says it is required. */
+G_GNUC_INTERNAL void cube_check_driver_name (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field);
+/* As Kubernetes prints an unset value. */
+G_GNUC_INTERNAL void cube_check_add_null (CubeFieldErrors *errors, const char *type, const CubePath *path, const char *detail);
+/* Addresses of load balancers: status of services and ingresses. @modes: of a service. */
+G_GNUC_INTERNAL void cube_check_balancer_status (CubeFieldErrors *errors, const CubePath *path, CubeView balancer, gboolean modes);
+G_GNUC_INTERNAL void cube_check_reachable (CubeFieldErrors *errors, const CubePath *path, CubeView value);
+G_GNUC_INTERNAL void cube_check_claim_spec (CubeFieldErrors *errors, const CubePath *path, CubeView spec);
+G_GNUC_INTERNAL void cube_check_client_config (CubeFieldErrors *errors, const CubePath *path, CubeView client);
+G_GNUC_INTERNAL void cube_check_client_service (CubeFieldErrors *errors, const CubePath *path, CubeView service);
+/* "1,3-5" of indexes below @completions (negative: unknown). The problem, or NULL; counts them. */
+G_GNUC_INTERNAL char *cube_check_indexes (const char *text, gint64 completions, gint64 *ret_count, GArray *ranges);
+G_GNUC_INTERNAL void cube_check_job_status (CubeView object, CubeView old, CubeFieldErrors *errors);
