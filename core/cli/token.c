@@ -111,6 +111,7 @@ cube_command_token (int argc, char **argv, const CubeCommandContext *context)
     return list (&arguments);
   if (id != NULL)
     return forget (&arguments, id);
-  g_printerr ("cube token: %s (see cube token --help)\n", is_delete ? "delete which? cube token delete ID" : "expected create, list or delete ID");
+  g_printerr ("cube token: %s (see cube token --help)\n",
+              is_delete ? "delete which? cube token delete ID" : "expected create, list or delete ID");
   return 2;
 }

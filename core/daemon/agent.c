@@ -105,8 +105,8 @@ check_stored (CubeContext *context, const CubeOptions *options, const char *path
   if (g_strcmp0 (name, options->node_name) != 0)
     {
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_INVALID,
-                   "%s is of node \"%s\", this start is for node \"%s\": keep the name, or end the old one with `cube uninstall`", path, name,
-                   options->node_name);
+                   "%s is of node \"%s\", this start is for node \"%s\": keep the name, or end the old one with `cube uninstall`", path,
+                   name, options->node_name);
       return FALSE;
     }
   if (options->server != NULL && options->token != NULL && !g_str_equal (options->server, config->server))
@@ -191,7 +191,8 @@ renew_work (gpointer data)
       g_object_get (config->authorities->pdata[i], "certificate-pem", &pem, NULL);
       g_string_append (authorities, pem);
     }
-  if (cube_join_renew (renewal->context, renewal->client, renewal->name, renewal->path, config->server, authorities->str, &renewal->problem))
+  if (cube_join_renew (renewal->context, renewal->client, renewal->name, renewal->path, config->server, authorities->str,
+                       &renewal->problem))
     cube_client_reload_remote (renewal->client, renewal->path, &renewal->problem);
 }
 

@@ -154,7 +154,8 @@ forget (CubeContext *context, CubeView request, GError **error)
   const char *token = cube_view_string_or (cube_view_member (request, "id"), "");
   g_autofree char *id = g_strndup (token, strcspn (token, ".")), *name = g_strconcat (PREFIX, id, NULL);
   g_autoptr (GError) problem = NULL;
-  if (cube_client_delete (cube_context_client (context), secrets_of (context), NAMESPACE, name, NULL, -1, CUBE_PROPAGATION_DEFAULT, &problem))
+  if (cube_client_delete (cube_context_client (context), secrets_of (context), NAMESPACE, name, NULL, -1, CUBE_PROPAGATION_DEFAULT,
+                          &problem))
     return TRUE;
   if (g_error_matches (problem, CUBE_ERROR, CUBE_ERROR_NOT_FOUND))
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_NOT_FOUND, "there is no token \"%s\" (`cube token list` shows them)", id);
@@ -170,7 +171,8 @@ cube_tokens_answer (CubeContext *context, const char *op, CubeView request)
   g_autoptr (GError) error = NULL;
   CubeMut *answer = cube_builder_root (builder);
   if (!cube_context_has_role (context, "api"))
-    g_set_error (&error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "no server runs in this process: ask where `cube server` or `cube up` runs");
+    g_set_error (&error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE,
+                 "no server runs in this process: ask where `cube server` or `cube up` runs");
   else if (g_str_equal (op, "token-create"))
     create (context, request, answer, &error);
   else if (g_str_equal (op, "token-list"))

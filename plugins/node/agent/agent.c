@@ -518,8 +518,7 @@ static gboolean
 has_runtime (NodeAgent *agent)
 {
   g_autofree char *endpoint = cube_context_fact (agent->context, "runtime-endpoint");
-  return endpoint == NULL || !g_str_has_prefix (endpoint, "unix://")
-         || g_file_test (endpoint + strlen ("unix://"), G_FILE_TEST_EXISTS);
+  return endpoint == NULL || !g_str_has_prefix (endpoint, "unix://") || g_file_test (endpoint + strlen ("unix://"), G_FILE_TEST_EXISTS);
 }
 
 /* Ends every sandbox of this cluster with what is in it; blocking. */

@@ -287,7 +287,8 @@ fill_status (CubeMut *status, CubeView old, const NodeRegistration *self, gboole
   add_address (addresses, "Hostname", machine->hostname);
   set_resources (status, machine);
   set_conditions (status, old, self, heartbeat);
-  cube_mut_set_int (cube_mut_set_object (cube_mut_set_object (status, "daemonEndpoints"), "kubeletEndpoint"), "Port", gateway_port (self->agent));
+  cube_mut_set_int (cube_mut_set_object (cube_mut_set_object (status, "daemonEndpoints"), "kubeletEndpoint"), "Port",
+                    gateway_port (self->agent));
   set_images (status, self);
   set_info (status, self, machine);
 }

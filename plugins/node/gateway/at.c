@@ -43,7 +43,7 @@ typedef struct {
   CubeStream backend;
   GMutex lock;
   GCond changed;
-  GThread *opener;     /* who opens the backend: what comes out on that thread waits in @early */
+  GThread *opener; /* who opens the backend: what comes out on that thread waits in @early */
   GByteArray *early;
   gboolean is_open, is_over;
 } Guest;
@@ -213,7 +213,8 @@ open_backend (Guest *guest, const WireFrame *frame, GError **error)
   if (value == NULL)
     g_prefix_error (error, "the server's question: ");
   else if (agent == NULL || cube_view_get_string (asked, "namespace") == NULL || cube_view_get_string (asked, "pod") == NULL)
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, agent == NULL ? "the agent of this node does not run" : "a question without a pod");
+    g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST,
+                 agent == NULL ? "the agent of this node does not run" : "a question without a pod");
   else if (g_str_equal (verb, "logs"))
     ok = open_logs (agent, asked, guest, error);
   else if (g_str_equal (verb, "exec") || g_str_equal (verb, "attach"))
@@ -265,7 +266,9 @@ shake_hands (Guest *guest, GError **error)
   handler = g_signal_connect (tls, "accept-certificate", G_CALLBACK (on_certificate), &judge);
   ok = g_tls_connection_handshake (G_TLS_CONNECTION (tls), NULL, error);
   g_signal_handler_disconnect (tls, handler);
-  if (ok && !peer_check (g_tls_connection_get_peer_certificate (G_TLS_CONNECTION (tls)), credentials.authority, PEER_SERVER, PEER_MASTERS, error))
+  if (ok
+      && !peer_check (g_tls_connection_get_peer_certificate (G_TLS_CONNECTION (tls)), credentials.authority, PEER_SERVER, PEER_MASTERS,
+                      error))
     ok = FALSE;
   return ok ? g_steal_pointer (&tls) : NULL;
 }
@@ -384,12 +387,13 @@ listen_somewhere (GatewayAt *at, GError **error)
 
   for (guint i = 0; i < G_N_ELEMENTS (ports); i++)
     {
-      g_autoptr (GSocketAddress) wanted = g_inet_socket_address_new_from_string (address != NULL ? address : "0.0.0.0", ports[i]), got = NULL;
+      g_autoptr (GSocketAddress) wanted = g_inet_socket_address_new_from_string (address != NULL ? address : "0.0.0.0", ports[i]),
+                                 got = NULL;
       g_autoptr (GError) problem = NULL;
 
       if (wanted != NULL
-          && g_socket_listener_add_address (G_SOCKET_LISTENER (at->service), wanted, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL, &got,
-                                            &problem))
+          && g_socket_listener_add_address (G_SOCKET_LISTENER (at->service), wanted, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL,
+                                            &got, &problem))
         {
           at->port = g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (got));
           return TRUE;

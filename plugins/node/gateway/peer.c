@@ -115,7 +115,8 @@ peer_check (GTlsCertificate *certificate, GTlsCertificate *authority, const char
   if (certificate == NULL)
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "no certificate, expected one of %s", common_name);
   else if (g_tls_certificate_verify (certificate, NULL, authority) != 0)
-    g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "a certificate that the cluster's authority did not sign or that is out of its time");
+    g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN,
+                 "a certificate that the cluster's authority did not sign or that is out of its time");
   else if (!has_subject (certificate, common_name, organization))
     g_set_error (error, CUBE_ERROR, CUBE_ERROR_FORBIDDEN, "a certificate of somebody else, expected %s of %s", common_name, organization);
   else

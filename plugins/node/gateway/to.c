@@ -140,7 +140,8 @@ shake_hands (GatewayTo *to, const Place *place, GSocketConnection *connection, G
 {
   g_auto (PeerCredentials) credentials = { NULL, NULL };
   Judgement judgement = { .node = place->node };
-  g_autoptr (GIOStream) tls = get_credentials (to, &credentials, error) ? g_tls_client_connection_new (G_IO_STREAM (connection), NULL, error) : NULL;
+  g_autoptr (GIOStream) tls =
+      get_credentials (to, &credentials, error) ? g_tls_client_connection_new (G_IO_STREAM (connection), NULL, error) : NULL;
   gulong handler;
   gboolean ok;
 
@@ -307,8 +308,8 @@ open_stream (GatewayTo *to, const char *ns, const char *pod, CubeBuilder *builde
   wire = dial (to, &place, &socket, &problem);
   if (wire == NULL)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "the agent of node \"%s\" at %s port %u cannot be reached: %s", place.node,
-                   place.address, place.port, problem->message);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "the agent of node \"%s\" at %s port %u cannot be reached: %s",
+                   place.node, place.address, place.port, problem->message);
       return FALSE;
     }
   if (!ask (wire, request, error))
@@ -404,8 +405,6 @@ to_port_forward (gpointer state, const char *ns, const char *pod, const char *ui
   return open_stream (state, ns, pod, builder, sink_ops, sink, ret_stream, error);
 }
 
-const CubeNodeAgentOps gateway_to_ops = { .ops_size = sizeof gateway_to_ops,
-                                          .logs = to_logs,
-                                          .exec = to_exec,
-                                          .attach = to_attach,
-                                          .port_forward = to_port_forward };
+const CubeNodeAgentOps gateway_to_ops = {
+  .ops_size = sizeof gateway_to_ops, .logs = to_logs, .exec = to_exec, .attach = to_attach, .port_forward = to_port_forward
+};

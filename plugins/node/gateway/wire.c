@@ -41,8 +41,8 @@ whole_frame (const GByteArray *bytes, WireFrame *ret_frame, GError **error)
   size = ((gsize) at[2] << 24) | ((gsize) at[3] << 16) | ((gsize) at[4] << 8) | at[5];
   if (at[0] < WIRE_OPEN || at[0] > WIRE_STATUS || size > WIRE_MAX_PAYLOAD)
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "frame of type %u and %zu bytes: expected type 1 to 7, at most %d bytes", at[0], size,
-                   WIRE_MAX_PAYLOAD);
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "frame of type %u and %zu bytes: expected type 1 to 7, at most %d bytes",
+                   at[0], size, WIRE_MAX_PAYLOAD);
       return 0;
     }
   if (bytes->len < HEADER + size)
@@ -97,8 +97,8 @@ struct _Wire {
   GCancellable *cancellable; /* of everything that waits */
   const WireFuncs *funcs;
   gpointer data;
-  WireReader reader;  /* the reading job's */
-  GSource *source;    /* on the loop */
+  WireReader reader; /* the reading job's */
+  GSource *source;   /* on the loop */
   GMutex write_lock;
   GMutex lock;
   GCond idle;
@@ -154,7 +154,9 @@ wire_receive (Wire *wire, WireFrame *ret_frame, GError **error)
 
   while (!wire_reader_next (&wire->reader, ret_frame, &problem))
     {
-      gssize n = problem == NULL ? g_input_stream_read (g_io_stream_get_input_stream (wire->stream), block, BLOCK, wire->cancellable, &problem) : -1;
+      gssize n = problem == NULL
+                     ? g_input_stream_read (g_io_stream_get_input_stream (wire->stream), block, BLOCK, wire->cancellable, &problem)
+                     : -1;
 
       if (n == 0)
         g_set_error (&problem, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "the connection was closed");
@@ -286,7 +288,8 @@ wire_send (Wire *wire, WireType type, guint channel, const void *payload, gsize 
 
   wire_append (bytes, type, channel, payload, size);
   g_mutex_lock (&wire->write_lock);
-  is_written = g_output_stream_write_all (g_io_stream_get_output_stream (wire->stream), bytes->data, bytes->len, NULL, wire->cancellable, error);
+  is_written =
+      g_output_stream_write_all (g_io_stream_get_output_stream (wire->stream), bytes->data, bytes->len, NULL, wire->cancellable, error);
   g_mutex_unlock (&wire->write_lock);
   return is_written;
 }

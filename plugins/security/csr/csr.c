@@ -85,8 +85,8 @@ requestor (CubeView spec)
   for (cube_iter_init (&it, cube_view_member (spec, "groups")); cube_iter_next (&it, NULL, &group);)
     g_ptr_array_add (groups, (gpointer) cube_view_string_or (group, ""));
   g_ptr_array_add (groups, NULL);
-  return cube_user_new (cube_view_string_or (cube_view_member (spec, "username"), ""), cube_view_string_or (cube_view_member (spec, "uid"), ""),
-                        (const char *const *) groups->pdata);
+  return cube_user_new (cube_view_string_or (cube_view_member (spec, "username"), ""),
+                        cube_view_string_or (cube_view_member (spec, "uid"), ""), (const char *const *) groups->pdata);
 }
 
 /* Source: the kubelet approver: subresource selfnodeclient for one's own renewal, else nodeclient. */
@@ -196,7 +196,8 @@ decide (State *state, CubeControllerEnv *env, CubeObject *object, CubeView root,
 {
   CubeView spec = cube_view_member (root, "spec");
   const char *name = cube_object_name (object), *signer = cube_view_string_or (cube_view_member (spec, "signerName"), "");
-  gboolean is_kubelet = g_str_equal (signer, SIGNER_KUBELET), is_approved = cube_condition_is_true (cube_view_member (root, "status"), "Approved");
+  gboolean is_kubelet = g_str_equal (signer, SIGNER_KUBELET),
+           is_approved = cube_condition_is_true (cube_view_member (root, "status"), "Approved");
   g_auto (RequestedSubject) subject = { 0 };
   g_autoptr (GError) problem = NULL;
   g_autofree char *why = NULL;
@@ -249,14 +250,16 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
   gint64 ns;
 
   state->context = context;
-  state->longest_seconds = text != NULL && cube_duration_parse (text, &ns) && ns >= G_USEC_PER_SEC * 1000 ? ns / 1000000000 : DEFAULT_SECONDS;
+  state->longest_seconds =
+      text != NULL && cube_duration_parse (text, &ns) && ns >= G_USEC_PER_SEC * 1000 ? ns / 1000000000 : DEFAULT_SECONDS;
   *ret_state = state;
   return TRUE;
 }
 
 static const CubeControllerWatch watches[] = { { GROUP "/v1", "certificatesigningrequests", NULL }, { NULL, NULL, NULL } };
 static const CubeControllerOps ops = { .ops_size = sizeof ops, .watches = watches, .reconcile = reconcile, .workers = 2 };
-static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "certificatesigningrequest", ops), { NULL } };
+static const CubeInterfaceImpl impls[] = { CUBE_IMPL (CUBE_CONTROLLER, CUBE_CONTROLLER_VERSION, "certificatesigningrequest", ops),
+                                           { NULL } };
 
 CUBE_PLUGIN_DEFINE (.name = "security-csr", .version = "1", .description = "approves and signs client certificates of nodes and users",
                     .license = "Apache-2.0", .impls = impls, .load = load, .unload = g_free,

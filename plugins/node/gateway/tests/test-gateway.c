@@ -48,7 +48,10 @@ test_pieces (void)
 static void
 test_no_frames (void)
 {
-  static const guint8 bad[][6] = { { 0, 0, 0, 0, 0, 0 }, { 8, 0, 0, 0, 0, 0 }, { WIRE_DATA, 0, 0, 1, 0, 1 }, { WIRE_DATA, 0, 255, 255, 255, 255 },
+  static const guint8 bad[][6] = { { 0, 0, 0, 0, 0, 0 },
+                                   { 8, 0, 0, 0, 0, 0 },
+                                   { WIRE_DATA, 0, 0, 1, 0, 1 },
+                                   { WIRE_DATA, 0, 255, 255, 255, 255 },
                                    { 'G', 'E', 'T', ' ', '/', ' ' } };
 
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++)

@@ -4,9 +4,10 @@
 static gboolean
 read_node (const char *range, const char *address, Route *ret_route)
 {
-  g_autofree char *json = g_strdup_printf ("{\"spec\":{\"podCIDR\":\"%s\"},\"status\":{\"addresses\":[{\"type\":\"Hostname\",\"address\":\"9.9.9.9\"},"
-                                           "{\"type\":\"InternalIP\",\"address\":\"%s\"}]}}",
-                                           range, address);
+  g_autofree char *json =
+      g_strdup_printf ("{\"spec\":{\"podCIDR\":\"%s\"},\"status\":{\"addresses\":[{\"type\":\"Hostname\",\"address\":\"9.9.9.9\"},"
+                       "{\"type\":\"InternalIP\",\"address\":\"%s\"}]}}",
+                       range, address);
   g_autoptr (CubeValue) node = cube_value_from_json (json, -1, NULL, NULL);
   return route_of_node (cube_value_root (node), ret_route);
 }
@@ -32,9 +33,18 @@ static void
 test_refused (void)
 {
   static const char *const bad[][2] = {
-    { "", "192.0.2.1" },          { "10.244.1.0", "192.0.2.1" },    { "10.244.1.0/33", "192.0.2.1" }, { "0.0.0.0/0", "192.0.2.1" },
-    { "10.0.0.0/7", "192.0.2.1" }, { "fd00::/64", "192.0.2.1" },     { "10.244.1.0/24", "" },          { "10.244.1.0/24", "127.0.0.1" },
-    { "10.244.1.0/24", "0.0.0.0" }, { "10.244.1.0/24", "224.0.0.1" }, { "10.244.1.0/24", "fd00::1" },   { "10.244.1.0/24 dev lo", "192.0.2.1" },
+    { "", "192.0.2.1" },
+    { "10.244.1.0", "192.0.2.1" },
+    { "10.244.1.0/33", "192.0.2.1" },
+    { "0.0.0.0/0", "192.0.2.1" },
+    { "10.0.0.0/7", "192.0.2.1" },
+    { "fd00::/64", "192.0.2.1" },
+    { "10.244.1.0/24", "" },
+    { "10.244.1.0/24", "127.0.0.1" },
+    { "10.244.1.0/24", "0.0.0.0" },
+    { "10.244.1.0/24", "224.0.0.1" },
+    { "10.244.1.0/24", "fd00::1" },
+    { "10.244.1.0/24 dev lo", "192.0.2.1" },
   };
   Route route;
 

@@ -10,8 +10,10 @@
 typedef struct {
   const char *type, *id, *secret, *expiration, *usage, *groups;
 } Parts;
-#define PARTS_GOOD \
-  { TOKEN_SECRET_TYPE, ID, SECRET, NULL, "true", NULL }
+#define PARTS_GOOD                                                                                                                         \
+  {                                                                                                                                        \
+    TOKEN_SECRET_TYPE, ID, SECRET, NULL, "true", NULL                                                                                      \
+  }
 
 static void
 add (CubeMut *data, const char *key, const char *text)
