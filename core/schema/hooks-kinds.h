@@ -62,3 +62,7 @@ CUBE_HOOK (cube_hook_priority_level);
 /* hooks-certificates.c */
 CUBE_HOOK (cube_hook_signing_request);
 CUBE_HOOK (cube_hook_api_service);
+/* hooks-network-more.c */
+CUBE_HOOK (cube_hook_ingress_class);
+CUBE_HOOK (cube_hook_service_cidr);
+CUBE_HOOK (cube_hook_ip_address);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules of services and what they lead to. */
-#include "hooks-kinds.h"
+#include "validate-more.h"
 #include <arpa/inet.h>
 
 static const CubePath spec_path = { NULL, "spec", 0, FALSE };
@@ -8,8 +8,8 @@ static const CubePath spec_path = { NULL, "spec", 0, FALSE };
 /* ---- addresses ---- */
 
 /* Addresses that mean something only on one machine or one link. */
-static void
-check_reachable (CubeFieldErrors *errors, const CubePath *path, CubeView value)
+void
+cube_check_reachable (CubeFieldErrors *errors, const CubePath *path, CubeView value)
 {
   struct in_addr four;
   struct in6_addr six;
@@ -122,6 +122,11 @@ check_affinity (CubeView spec, CubeFieldErrors *errors)
     return;
   if (!cube_view_exists (config))
     cube_check_add (errors, "Required", &at, cube_view_none (), "when session affinity type is ClientIP");
+  else if (!cube_view_exists (cube_view_member (config, "clientIP")))
+    cube_check_add (errors, "Required", &client_at, cube_view_none (), "when session affinity type is ClientIP");
+  else if (!cube_view_exists (seconds))
+    cube_check_add (errors, "Required", &CUBE_AT (&client_at, "timeoutSeconds"), cube_view_none (),
+                    "when session affinity type is ClientIP");
   else if (cube_view_exists (seconds) && (cube_view_int (seconds, 0) < 1 || cube_view_int (seconds, 0) > 86400))
     cube_check_add (errors, "Invalid", &CUBE_AT (&client_at, "timeoutSeconds"), seconds, "must be greater than 0 and less than 86400");
 }
@@ -168,12 +173,18 @@ check_cluster_ips (CubeView spec, const char *type, CubeFieldErrors *errors)
     cube_check_add (errors, "Invalid", &list, ips, "may specify no more than one IP for each IP family");
 }
 
+static gboolean
+is_reachable (CubeView spec, const char *type)
+{
+  return strcmp (type, "LoadBalancer") == 0 || strcmp (type, "NodePort") == 0
+         || (strcmp (type, "ClusterIP") == 0 && cube_view_length (cube_view_member (spec, "externalIPs")) > 0);
+}
+
 static void
 check_type_fields (CubeView spec, const char *type, CubeFieldErrors *errors)
 {
   gboolean balanced = strcmp (type, "LoadBalancer") == 0;
-  gboolean external = balanced || strcmp (type, "NodePort") == 0
-                      || (strcmp (type, "ClusterIP") == 0 && cube_view_length (cube_view_member (spec, "externalIPs")) > 0);
+  gboolean external = is_reachable (spec, type);
   CubeView policy = cube_view_member (spec, "externalTrafficPolicy"), health = cube_view_member (spec, "healthCheckNodePort");
   static const char *const balancer_only[][2] = { { "allocateLoadBalancerNodePorts", "allocateLoadBalancerNodePorts" },
                                                   { "loadBalancerClass", "loadBalancerClass" },
@@ -207,19 +218,6 @@ check_type_fields (CubeView spec, const char *type, CubeFieldErrors *errors)
     }
 }
 
-static void
-check_service_update (CubeView spec, CubeView old, const char *type, CubeFieldErrors *errors)
-{
-  CubeView ips = cube_view_member (spec, "clusterIPs"), before = cube_view_member (old, "clusterIPs");
-  const char *old_type = cube_view_string_or (cube_view_member (old, "type"), "");
-  CubePath list = CUBE_AT (&spec_path, "clusterIPs");
-  if (strcmp (type, "ExternalName") != 0 && strcmp (old_type, "ExternalName") != 0 && cube_view_length (ips) > 0
-      && cube_view_length (before) > 0 && !cube_view_equal (cube_view_element (ips, 0), cube_view_element (before, 0)))
-    cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&list, 0), ips, "may not change once set");
-  if (strcmp (type, "LoadBalancer") == 0 && strcmp (old_type, "LoadBalancer") == 0)
-    cube_check_immutable (errors, &spec_path, spec, old, "loadBalancerClass", "may not change once set");
-}
-
 void
 cube_hook_service (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
@@ -228,6 +226,8 @@ cube_hook_service (const char *subresource, CubeView object, CubeView old, CubeF
   CubePath list = CUBE_AT (&spec_path, "externalIPs");
   CubeIter it;
   guint i = 0;
+  if (strcmp (subresource, "status") == 0)
+    cube_check_service_status (errors, object);
   if (*subresource != '\0')
     return;
   check_service_ports (spec, type, errors);
@@ -249,11 +249,12 @@ cube_hook_service (const char *subresource, CubeView object, CubeView old, CubeF
   for (cube_iter_init (&it, cube_view_member (spec, "externalIPs")); cube_iter_next (&it, NULL, &v); i++)
     {
       cube_check_ip (errors, &CUBE_AT_INDEX (&list, i), v);
-      check_reachable (errors, &CUBE_AT_INDEX (&list, i), v);
+      cube_check_reachable (errors, &CUBE_AT_INDEX (&list, i), v);
     }
   check_type_fields (spec, type, errors);
+  cube_check_service_more (errors, object, type, is_reachable (spec, type));
   if (cube_view_exists (old))
-    check_service_update (spec, cube_view_member (old, "spec"), type, errors);
+    cube_check_service_update (errors, spec, cube_view_member (old, "spec"));
 }
 
 void
@@ -308,7 +309,7 @@ cube_hook_endpoints (const char *subresource, CubeView object, CubeView old, Cub
             {
               CubePath address = CUBE_AT_INDEX (&list, j);
               cube_check_ip (errors, &CUBE_AT (&address, "ip"), cube_view_member (a, "ip"));
-              check_reachable (errors, &CUBE_AT (&address, "ip"), cube_view_member (a, "ip"));
+              cube_check_reachable (errors, &CUBE_AT (&address, "ip"), cube_view_member (a, "ip"));
               cube_check_name (errors, &address, a, "hostname", cube_name_check_dns1123_label);
               cube_check_name (errors, &address, a, "nodeName", cube_name_check_dns1123_subdomain);
             }
@@ -321,7 +322,28 @@ cube_hook_endpoints (const char *subresource, CubeView object, CubeView old, Cub
             cube_check_required (errors, &port, a, "name", "");
           cube_check_name (errors, &port, a, "name", cube_name_check_dns1123_label);
           cube_check_range (errors, &port, a, "port", 1, 65535);
+          cube_check_required (errors, &port, a, "protocol", "");
+          cube_check_name (errors, &port, a, "appProtocol", cube_name_check_qualified);
         }
+    }
+}
+
+static void
+check_hints (CubeFieldErrors *errors, const CubePath *path, CubeView hints, const char *field, CubeNameCheck check)
+{
+  g_autoptr (GHashTable) seen = NULL;
+  CubePath list = CUBE_AT (path, field);
+  CubeIter it;
+  CubeView v;
+  guint i = 0;
+  cube_check_count (errors, path, hints, field, 8);
+  for (cube_iter_init (&it, cube_view_member (hints, field)); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&list, i);
+      CubeView name = cube_view_member (v, "name");
+      if (!cube_check_unique (&seen, cube_view_string_or (name, "")))
+        cube_check_add (errors, "Duplicate", &CUBE_AT (&at, "name"), name, "%s", "");
+      cube_check_name (errors, &at, v, "name", check);
     }
 }
 
@@ -334,9 +356,15 @@ check_endpoint (CubeFieldErrors *errors, const CubePath *at, CubeView endpoint, 
   guint i = 0;
   if (cube_view_length (addresses) == 0)
     cube_check_add (errors, "Required", &list, cube_view_none (), "must contain at least 1 address");
-  for (cube_iter_init (&it, addresses); strcmp (type, "FQDN") != 0 && cube_iter_next (&it, NULL, &v); i++)
+  cube_check_count (errors, at, endpoint, "addresses", 100);
+  for (cube_iter_init (&it, addresses); cube_iter_next (&it, NULL, &v); i++)
     {
       CubePath address = CUBE_AT_INDEX (&list, i);
+      const char *why = strcmp (type, "FQDN") == 0 ? cube_name_check_two_segments (cube_view_string_or (v, "")) : NULL;
+      if (why != NULL)
+        cube_check_add (errors, "Invalid", &address, v, "%s", why);
+      if (strcmp (type, "FQDN") == 0)
+        continue;
       int family = cube_ip_family (cube_view_string_or (v, ""));
       if (family == 0)
         cube_check_ip (errors, &address, v);
@@ -345,10 +373,17 @@ check_endpoint (CubeFieldErrors *errors, const CubePath *at, CubeView endpoint, 
       else if (family == 4 && strcmp (type, "IPv6") == 0)
         cube_check_add (errors, "Invalid", &list, v, "must be an IPv6 address");
       else
-        check_reachable (errors, &address, v);
+        cube_check_reachable (errors, &address, v);
     }
   cube_check_name (errors, at, endpoint, "nodeName", cube_name_check_dns1123_subdomain);
   cube_check_name (errors, at, endpoint, "hostname", cube_name_check_dns1123_label);
+  cube_check_labels (errors, &CUBE_AT (at, "deprecatedTopology"), cube_view_member (endpoint, "deprecatedTopology"));
+  cube_check_count (errors, at, endpoint, "deprecatedTopology", 16);
+  CubeView hints = cube_view_member (endpoint, "hints");
+  if (!cube_view_exists (hints))
+    return;
+  check_hints (errors, &CUBE_AT (at, "hints"), hints, "forZones", cube_name_check_label_value);
+  check_hints (errors, &CUBE_AT (at, "hints"), hints, "forNodes", cube_name_check_dns1123_subdomain);
 }
 
 void
@@ -362,6 +397,7 @@ cube_hook_endpoint_slice (const char *subresource, CubeView object, CubeView old
   guint i = 0;
   if (*subresource != '\0')
     return;
+  cube_check_count (errors, NULL, object, "ports", 20000);
   for (cube_iter_init (&it, cube_view_member (object, "ports")); cube_iter_next (&it, NULL, &v); i++)
     {
       CubePath at = CUBE_AT_INDEX (&ports, i);
@@ -373,8 +409,7 @@ cube_hook_endpoint_slice (const char *subresource, CubeView object, CubeView old
     }
   if (cube_view_equal (all, cube_view_member (old, "endpoints")))
     return;
-  if (cube_view_length (all) > 1000)
-    cube_check_add (errors, "TooMany", &endpoints, cube_view_none (), "must have at most 1000 items");
+  cube_check_count (errors, NULL, object, "endpoints", 1000);
   i = 0;
   for (cube_iter_init (&it, all); cube_iter_next (&it, NULL, &v); i++)
     check_endpoint (errors, &CUBE_AT_INDEX (&endpoints, i), v, type);
@@ -451,6 +486,27 @@ check_ingress_path (CubeFieldErrors *errors, const CubePath *at, CubeView path)
   check_backend (errors, &CUBE_AT (at, "backend"), cube_view_member (path, "backend"));
 }
 
+static void
+check_tls (CubeFieldErrors *errors, CubeView spec)
+{
+  CubePath list = CUBE_AT (&spec_path, "tls");
+  CubeIter it, inner;
+  CubeView v, host;
+  guint i = 0;
+  for (cube_iter_init (&it, cube_view_member (spec, "tls")); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&list, i), hosts = CUBE_AT (&at, "hosts");
+      guint j = 0;
+      for (cube_iter_init (&inner, cube_view_member (v, "hosts")); cube_iter_next (&inner, NULL, &host); j++)
+        {
+          const char *why = check_host (cube_view_string_or (host, ""));
+          if (why != NULL)
+            cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&hosts, j), host, "%s", why);
+        }
+      cube_check_name (errors, &at, v, "secretName", cube_name_check_dns1123_subdomain);
+    }
+}
+
 void
 cube_hook_ingress (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
@@ -459,8 +515,19 @@ cube_hook_ingress (const char *subresource, CubeView object, CubeView old, CubeF
   CubePath list = CUBE_AT (&spec_path, "rules");
   CubeIter it, inner;
   guint i = 0;
+  if (strcmp (subresource, "status") == 0)
+    {
+      CubePath status_at = { NULL, "status", 0, FALSE };
+      cube_check_balancer_status (errors, &CUBE_AT (&status_at, "loadBalancer"), cube_view_get (object, "status", "loadBalancer"), FALSE);
+    }
   if (*subresource != '\0' || cube_view_equal (spec, cube_view_member (old, "spec")))
     return;
+  CubeView class = cube_view_get (object, "metadata", "annotations", "kubernetes.io/ingress.class"),
+           class_name = cube_view_member (spec, "ingressClassName");
+  if (!cube_view_exists (old) && cube_view_exists (class) && cube_view_exists (class_name) && !cube_view_equal (class, class_name))
+    cube_check_add (errors, "Invalid", &CUBE_AT (&((CubePath){ NULL, "annotations", 0, FALSE }), "kubernetes.io/ingress.class"), class,
+                    "must match `ingressClassName` when both are specified");
+  check_tls (errors, spec);
   if (cube_view_length (rules) == 0 && !cube_view_exists (backend))
     {
       g_autoptr (CubeValue) none = cube_value_from_json ("[]", -1, NULL, NULL);
@@ -493,6 +560,39 @@ cube_warn_ingress (CubeView object, CubeView old, GPtrArray *warnings)
 
 /* ---- NetworkPolicy ---- */
 
+/* @inner lies in @outer and is smaller. */
+static gboolean
+is_strict_subset (const char *inner, const char *outer)
+{
+  guint8 a[16], b[16];
+  int family = cube_cidr_family (inner), same = cube_cidr_family (outer);
+  if (family != same)
+    return FALSE;
+  g_auto (GStrv) in = g_strsplit (inner, "/", 2), out = g_strsplit (outer, "/", 2);
+  guint in_bits = (guint) g_ascii_strtoull (in[1], NULL, 10), out_bits = (guint) g_ascii_strtoull (out[1], NULL, 10);
+  inet_pton (family == 4 ? AF_INET : AF_INET6, in[0], a);
+  inet_pton (family == 4 ? AF_INET : AF_INET6, out[0], b);
+  for (guint i = 0; i < out_bits; i++)
+    if (((a[i / 8] ^ b[i / 8]) >> (7 - i % 8) & 1) != 0)
+      return FALSE;
+  return in_bits > out_bits;
+}
+
+static void
+check_except (CubeFieldErrors *errors, const CubePath *path, CubeView block)
+{
+  const char *whole = cube_view_string_or (cube_view_member (block, "cidr"), "");
+  CubePath list = CUBE_AT (path, "except");
+  CubeIter it;
+  CubeView v;
+  guint i = 0;
+  for (cube_iter_init (&it, cube_view_member (block, "except")); cube_iter_next (&it, NULL, &v); i++)
+    if (cube_cidr_family (cube_view_string_or (v, "")) == 0)
+      cube_check_cidr (errors, &CUBE_AT_INDEX (&list, i), v);
+    else if (cube_cidr_family (whole) != 0 && !is_strict_subset (cube_view_string (v), whole))
+      cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&list, i), v, "must be a strict subset of `cidr`");
+}
+
 static void
 check_peer (CubeFieldErrors *errors, const CubePath *at, CubeView peer)
 {
@@ -507,12 +607,15 @@ check_peer (CubeFieldErrors *errors, const CubePath *at, CubeView peer)
   cube_check_label_selector (errors, &CUBE_AT (at, "namespaceSelector"), spaces);
   if (cube_view_exists (block) && !cube_is_empty (cube_view_member (block, "cidr")))
     cube_check_cidr (errors, &CUBE_AT (&block_at, "cidr"), cube_view_member (block, "cidr"));
+  check_except (errors, &block_at, block);
 }
 
 static void
 check_policy_port (CubeFieldErrors *errors, const CubePath *at, CubeView v)
 {
+  static const char *const protocols[] = { "TCP", "UDP", "SCTP", NULL };
   CubeView port = cube_view_member (v, "port"), end = cube_view_member (v, "endPort");
+  cube_check_one_of (errors, at, v, "protocol", protocols);
   if (cube_view_exists (port))
     cube_check_port (errors, &CUBE_AT (at, "port"), port);
   if (!cube_view_exists (end))
@@ -549,6 +652,8 @@ cube_hook_network_policy (const char *subresource, CubeView object, CubeView old
             check_peer (errors, &CUBE_AT_INDEX (&peers, j), p);
         }
     }
+  static const char *const types[] = { "Ingress", "Egress", NULL };
+  cube_check_each_of (errors, &spec_path, spec, "policyTypes", types, FALSE);
   if (cube_view_length (cube_view_member (spec, "policyTypes")) > 2)
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "policyTypes"), cube_view_member (spec, "policyTypes"),
                     "may not specify more than two policyTypes");

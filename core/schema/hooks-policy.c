@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules of roles and bindings, autoscalers, disruption budgets. */
-#include "hooks-kinds.h"
+#include "validate-more.h"
 
 static const CubePath spec_path = { NULL, "spec", 0, FALSE };
 
@@ -115,6 +115,66 @@ cube_hook_cluster_role_binding (const char *subresource, CubeView object, CubeVi
 /* ---- HorizontalPodAutoscaler ---- */
 
 static void
+check_reference (CubeFieldErrors *errors, const CubePath *at, CubeView reference, gboolean needs_group)
+{
+  const char *version = cube_view_string_or (cube_view_member (reference, "apiVersion"), "");
+  cube_check_name (errors, at, reference, "kind", cube_name_check_path_segment);
+  cube_check_name (errors, at, reference, "name", cube_name_check_path_segment);
+  if (needs_group && *version != '\0' && strchr (version, '/') == NULL && strcmp (version, "v1") != 0)
+    cube_check_add (errors, "Invalid", &CUBE_AT (at, "apiVersion"), cube_view_member (reference, "apiVersion"),
+                    "apiVersion must specify API group");
+}
+
+static void
+check_target (CubeFieldErrors *errors, const CubePath *at, CubeView target)
+{
+  static const char *const amounts[] = { "value", "averageValue" };
+  CubeView type = cube_view_member (target, "type");
+  const char *text = cube_view_string_or (type, "");
+  CubeQuantity quantity;
+  if (*text == '\0')
+    cube_check_add (errors, "Required", &CUBE_AT (at, "type"), cube_view_none (), "must specify a metric target type");
+  else if (strcmp (text, "Utilization") != 0 && strcmp (text, "Value") != 0 && strcmp (text, "AverageValue") != 0)
+    cube_check_add (errors, "Invalid", &CUBE_AT (at, "type"), type, "must be either Utilization, Value, or AverageValue");
+  for (guint i = 0; i < 2; i++)
+    if (cube_quantity_from_view (cube_view_member (target, amounts[i]), &quantity) && quantity.mantissa <= 0)
+      cube_check_add (errors, "Invalid", &CUBE_AT (at, amounts[i]), cube_view_member (target, amounts[i]), "must be positive");
+}
+
+static void
+check_metric_source (CubeFieldErrors *errors, const CubePath *at, const char *kind, CubeView source)
+{
+  CubeView target = cube_view_member (source, "target");
+  CubePath target_at = CUBE_AT (at, "target"), metric_at = CUBE_AT (at, "metric"), average = CUBE_AT (&target_at, "averageValue");
+  gboolean has_value = cube_view_exists (cube_view_member (target, "value")),
+           has_average = cube_view_exists (cube_view_member (target, "averageValue"));
+  check_target (errors, &target_at, target);
+  if (g_str_has_suffix (kind, "Resource"))
+    {
+      cube_check_required (errors, at, source, "name", "must specify a resource name");
+      if (*kind == 'C')
+        cube_check_required (errors, at, source, "container", "must specify a container");
+      if (*kind == 'C')
+        cube_check_name (errors, at, source, "container", cube_name_check_dns1123_label);
+      return;
+    }
+  cube_check_required (errors, &metric_at, cube_view_member (source, "metric"), "name", "must specify a metric name");
+  cube_check_name (errors, &metric_at, cube_view_member (source, "metric"), "name", cube_name_check_path_segment);
+  if (cube_view_exists (cube_view_get (source, "metric", "selector")))
+    cube_check_label_selector (errors, &CUBE_AT (&metric_at, "selector"), cube_view_get (source, "metric", "selector"));
+  if (*kind == 'O')
+    check_reference (errors, &CUBE_AT (at, "describedObject"), cube_view_member (source, "describedObject"), FALSE);
+  if (*kind == 'O' && !has_value && !has_average)
+    cube_check_add (errors, "Required", &average, cube_view_none (), "must set either a target value or averageValue");
+  if (*kind == 'E' && !has_value && !has_average)
+    cube_check_add (errors, "Required", &average, cube_view_none (), "must set either a target value for metric or a per-pod target");
+  if (*kind == 'E' && has_value && has_average)
+    cube_check_forbidden (errors, &CUBE_AT (&target_at, "value"), "may not set both a target value for metric and a per-pod target");
+  if (*kind == 'P' && !has_average)
+    cube_check_add (errors, "Required", &average, cube_view_none (), "must specify a positive target averageValue");
+}
+
+static void
 check_metric (CubeFieldErrors *errors, const CubePath *at, CubeView metric)
 {
   static const char *const kinds[][2] = { { "Object", "object" },
@@ -122,7 +182,10 @@ check_metric (CubeFieldErrors *errors, const CubePath *at, CubeView metric)
                                           { "Resource", "resource" },
                                           { "ContainerResource", "containerResource" },
                                           { "External", "external" } };
+  static const char *const types[] = { "ContainerResource", "External", "Object", "Pods", "Resource", NULL };
   const char *type = cube_view_string_or (cube_view_member (metric, "type"), "");
+  cube_check_required (errors, at, metric, "type", "must specify a metric source type");
+  cube_check_one_of (errors, at, metric, "type", types);
   for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
     {
       CubeView source = cube_view_member (metric, kinds[i][1]);
@@ -134,6 +197,7 @@ check_metric (CubeFieldErrors *errors, const CubePath *at, CubeView metric)
         cube_check_add (errors, "Forbidden", &here, cube_view_none (), "must populate the given metric source only");
       if (!is_own || !cube_view_exists (source))
         continue;
+      check_metric_source (errors, &here, kinds[i][0], source);
       CubeView target = cube_view_member (source, "target"), utilization = cube_view_member (target, "averageUtilization");
       gboolean has_value = cube_view_exists (cube_view_member (target, "averageValue"));
       if (cube_view_exists (utilization) && cube_view_int (utilization, 0) < 1)
@@ -166,11 +230,18 @@ check_behavior (CubeView spec, CubeFieldErrors *errors)
         cube_check_add (errors, "Invalid", &CUBE_AT (&side, "stabilizationWindowSeconds"), window, "must be greater than or equal to zero");
       if (cube_view_int (window, 0) > 3600)
         cube_check_add (errors, "Invalid", &CUBE_AT (&side, "stabilizationWindowSeconds"), window, "must be less than or equal to 3600");
+      static const char *const choices[] = { "Disabled", "Max", "Min", NULL }, *const types[] = { "Percent", "Pods", NULL };
+      CubeQuantity tolerance;
+      cube_check_one_of (errors, &side, rules, "selectPolicy", choices);
+      if (cube_quantity_from_view (cube_view_member (rules, "tolerance"), &tolerance) && tolerance.mantissa < 0)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&side, "tolerance"), cube_view_member (rules, "tolerance"),
+                        "must be greater than or equal to 0");
       if (cube_view_length (cube_view_member (rules, "policies")) == 0)
         cube_check_add (errors, "Required", &list, cube_view_none (), "must specify at least one Policy");
       for (cube_iter_init (&it, cube_view_member (rules, "policies")); cube_iter_next (&it, NULL, &v); i++)
         {
           CubePath policy = CUBE_AT_INDEX (&list, i);
+          cube_check_one_of (errors, &policy, v, "type", types);
           CubeView value = cube_view_member (v, "value"), period = cube_view_member (v, "periodSeconds");
           if (cube_view_int (value, 0) <= 0)
             cube_check_add (errors, "Invalid", &CUBE_AT (&policy, "value"), value, "must be greater than zero");
@@ -190,8 +261,15 @@ cube_hook_autoscaler (const char *subresource, CubeView object, CubeView old, Cu
   CubePath list = CUBE_AT (&spec_path, "metrics");
   CubeIter it;
   guint i = 0;
+  if (strcmp (subresource, "status") == 0)
+    {
+      static const CubePath status_at = { NULL, "status", 0, FALSE };
+      cube_check_not_negative (errors, &status_at, cube_view_member (object, "status"), "currentReplicas");
+      cube_check_not_negative (errors, &status_at, cube_view_member (object, "status"), "desiredReplicas");
+    }
   if (*subresource != '\0')
     return;
+  check_reference (errors, &CUBE_AT (&spec_path, "scaleTargetRef"), cube_view_member (spec, "scaleTargetRef"), TRUE);
   if (cube_view_exists (low) && cube_view_int (low, 1) < 1)
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "minReplicas"), low, "must be greater than or equal to 1");
   if (cube_view_int (high, 0) == 0)
@@ -211,7 +289,10 @@ void
 cube_hook_disruption_budget (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
   static const char *const fields[] = { "minAvailable", "maxUnavailable" };
+  static const char *const counts[] = { "disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods" };
   CubeView spec = cube_view_member (object, "spec");
+  for (guint i = 0; strcmp (subresource, "status") == 0 && i < G_N_ELEMENTS (counts); i++)
+    cube_check_not_negative (errors, &((CubePath){ NULL, "status", 0, FALSE }), cube_view_member (object, "status"), counts[i]);
   if (*subresource != '\0')
     return;
   if (cube_view_exists (cube_view_member (spec, fields[0])) && cube_view_exists (cube_view_member (spec, fields[1])))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules of the kinds that make pods: selectors, templates, strategies, what an update may change. */
 #include "validate.h"
-#include "hooks-kinds.h"
+#include "validate-more.h"
 
 static const CubePath spec_path = { NULL, "spec", 0, FALSE };
 
@@ -99,10 +99,13 @@ check_status_counts (CubeView status, CubeFieldErrors *errors)
 }
 
 static gboolean
-is_status (const char *subresource, CubeView object, CubeFieldErrors *errors)
+is_status (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
+  CubeView count = cube_view_get (object, "status", "collisionCount"), before = cube_view_get (old, "status", "collisionCount");
   if (strcmp (subresource, "status") == 0)
     check_status_counts (cube_view_member (object, "status"), errors);
+  if (strcmp (subresource, "status") == 0 && cube_view_exists (before) && cube_view_int (count, 0) < cube_view_int (before, 0))
+    cube_field_errors_add (errors, "Invalid", "status.collisionCount", count, "cannot be decremented");
   return *subresource != '\0';
 }
 
@@ -121,8 +124,15 @@ check_rolling (CubeView strategy, CubeFieldErrors *errors)
         cube_check_add (errors, "Forbidden", &rolling_at, cube_view_none (), "may not be specified when strategy `type` is 'Recreate'");
       return;
     }
-  if (strcmp (type, "RollingUpdate") != 0 || !cube_view_exists (rolling))
+  if (*type != '\0' && strcmp (type, "RollingUpdate") != 0)
+    cube_check_add (errors, "NotSupported", &at, strategy, "supported values: \"Recreate\", \"RollingUpdate\"");
+  if (strcmp (type, "RollingUpdate") != 0)
     return;
+  if (!cube_view_exists (rolling))
+    {
+      cube_check_add (errors, "Required", &rolling_at, cube_view_none (), "this should be defaulted and never be nil");
+      return;
+    }
   check_amount (errors, &CUBE_AT (&rolling_at, "maxUnavailable"), unavailable, TRUE);
   check_amount (errors, &CUBE_AT (&rolling_at, "maxSurge"), surge, FALSE);
   if (is_zero (unavailable) && is_zero (surge))
@@ -133,7 +143,7 @@ void
 cube_hook_deployment (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
   CubeView spec = cube_view_member (object, "spec"), deadline = cube_view_member (spec, "progressDeadlineSeconds");
-  if (is_status (subresource, object, errors))
+  if (is_status (subresource, object, old, errors))
     return;
   check_selector (spec, "deployment", errors);
   check_template (spec, cube_view_member (old, "spec"), "ReplicaSet", errors);
@@ -147,7 +157,7 @@ cube_hook_deployment (const char *subresource, CubeView object, CubeView old, Cu
 void
 cube_hook_replica_set (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
-  if (is_status (subresource, object, errors))
+  if (is_status (subresource, object, old, errors))
     return;
   check_selector (cube_view_member (object, "spec"), "deployment", errors);
   check_template (cube_view_member (object, "spec"), cube_view_member (old, "spec"), "ReplicaSet", errors);
@@ -160,7 +170,7 @@ cube_hook_replication_controller (const char *subresource, CubeView object, Cube
   CubeView labels = cube_view_get (spec, "template", "metadata", "labels");
   CubeIter it;
   const char *key;
-  if (is_status (subresource, object, errors))
+  if (is_status (subresource, object, old, errors))
     return;
   cube_check_required (errors, &spec_path, spec, "selector", "");
   cube_check_required (errors, &spec_path, spec, "template", "");
@@ -180,13 +190,22 @@ cube_hook_daemon_set (const char *subresource, CubeView object, CubeView old, Cu
 {
   CubeView spec = cube_view_member (object, "spec"), rolling = cube_view_get (spec, "updateStrategy", "rollingUpdate");
   CubePath at = CUBE_AT (&spec_path, "updateStrategy"), rolling_at = CUBE_AT (&at, "rollingUpdate");
-  if (is_status (subresource, object, errors))
+  if (is_status (subresource, object, old, errors))
     return;
   check_selector (spec, "daemonset", errors);
   check_template (spec, cube_view_member (old, "spec"), "DaemonSet", errors);
   cube_check_not_negative (errors, &spec_path, spec, "revisionHistoryLimit");
-  if (!cube_view_exists (rolling) || g_strcmp0 (cube_view_get_string (spec, "updateStrategy", "type"), "RollingUpdate") != 0)
+  const char *type = cube_view_string_or (cube_view_get (spec, "updateStrategy", "type"), "");
+  if (*type != '\0' && strcmp (type, "OnDelete") != 0 && strcmp (type, "RollingUpdate") != 0)
+    cube_check_add (errors, "NotSupported", &at, cube_view_member (spec, "updateStrategy"),
+                    "supported values: \"RollingUpdate\", \"OnDelete\"");
+  if (strcmp (type, "RollingUpdate") != 0)
     return;
+  if (!cube_view_exists (rolling))
+    {
+      cube_check_add (errors, "Required", &rolling_at, cube_view_none (), "%s", "");
+      return;
+    }
   CubeView unavailable = cube_view_member (rolling, "maxUnavailable"), surge = cube_view_member (rolling, "maxSurge");
   check_amount (errors, &CUBE_AT (&rolling_at, "maxUnavailable"), unavailable, TRUE);
   check_amount (errors, &CUBE_AT (&rolling_at, "maxSurge"), surge, TRUE);
@@ -244,8 +263,16 @@ cube_hook_stateful_set (const char *subresource, CubeView object, CubeView old, 
   CubeView policy = cube_view_member (spec, "podManagementPolicy"), rolling = cube_view_member (strategy, "rollingUpdate");
   const char *type = cube_view_string_or (cube_view_member (strategy, "type"), ""), *manage = cube_view_string_or (policy, "");
   CubePath at = CUBE_AT (&spec_path, "updateStrategy"), rolling_at = CUBE_AT (&at, "rollingUpdate");
-  if (is_status (subresource, object, errors))
+  if (is_status (subresource, object, old, errors))
     return;
+  if (*manage == '\0')
+    cube_check_add (errors, "Required", &CUBE_AT (&spec_path, "podManagementPolicy"), cube_view_none (), "%s", "");
+  if (*type == '\0')
+    cube_check_add (errors, "Required", &at, cube_view_none (), "%s", "");
+  static const char *const retentions[] = { "Retain", "Delete", NULL };
+  CubePath keep_at = CUBE_AT (&spec_path, "persistentVolumeClaimRetentionPolicy");
+  cube_check_one_of (errors, &keep_at, cube_view_member (spec, "persistentVolumeClaimRetentionPolicy"), "whenDeleted", retentions);
+  cube_check_one_of (errors, &keep_at, cube_view_member (spec, "persistentVolumeClaimRetentionPolicy"), "whenScaled", retentions);
   if (*manage != '\0' && strcmp (manage, "OrderedReady") != 0 && strcmp (manage, "Parallel") != 0)
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "podManagementPolicy"), policy, "must be 'OrderedReady' or 'Parallel'");
   if (*type != '\0' && strcmp (type, "RollingUpdate") != 0 && strcmp (type, "OnDelete") != 0)
@@ -365,6 +392,7 @@ check_job_spec (CubeView spec, const CubePath *at, CubeView old, CubeFieldErrors
   if (cube_view_exists (cube_view_member (spec, "maxFailedIndexes")) && !per_index)
     cube_check_add (errors, "Required", &CUBE_AT (at, "backoffLimitPerIndex"), cube_view_none (), "when maxFailedIndexes is specified");
   check_indexed (spec, at, errors);
+  cube_check_job_policies (errors, at, spec);
   if (cube_view_exists (policy))
     check_job_policy (policy, at, per_index, errors);
   if (g_strcmp0 (cube_view_string (cube_view_member (spec, "podReplacementPolicy")), "Failed") != 0 && cube_view_exists (policy)
@@ -423,12 +451,29 @@ check_job_update (CubeView spec, CubeView old_object, CubeFieldErrors *errors)
                     "can only be modified in tandem with spec.parallelism");
 }
 
+/* The name of the last pod has to be a host name. */
+static void
+check_indexed_name (CubeView object, CubeFieldErrors *errors)
+{
+  gint64 completions = cube_view_get_int (object, 0, "spec", "completions");
+  if (g_strcmp0 (cube_view_get_string (object, "spec", "completionMode"), "Indexed") != 0 || completions <= 0)
+    return;
+  CubeView name = cube_view_get (object, "metadata", "name");
+  g_autofree char *pod = g_strdup_printf ("%s-%" G_GINT64_FORMAT, cube_view_string_or (name, ""), completions - 1);
+  if (cube_name_check_dns1123_label (pod) != NULL)
+    cube_field_errors_add (errors, "Invalid", "metadata.name", name, "will not able to create pod with invalid DNS label: %s", pod);
+}
+
 void
 cube_hook_job (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
   CubeView spec = cube_view_member (object, "spec"), labels = cube_view_get (spec, "template", "metadata", "labels");
+  if (strcmp (subresource, "status") == 0)
+    cube_check_job_status (object, old, errors);
   if (*subresource != '\0')
     return;
+  if (!cube_view_exists (old))
+    check_indexed_name (object, errors);
   check_job_spec (spec, &spec_path, cube_view_member (old, "spec"), errors);
   CubeView view = cube_view_member (spec, "selector");
   g_autoptr (CubeSelector) selector = cube_view_exists (view) ? cube_selector_from_view (view, NULL) : NULL;
