@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules of configuration, nodes, leases, limits, quotas, events. */
-#include "hooks-kinds.h"
+#include "validate-more.h"
 
 #define MAX_DATA 1048576u
 
@@ -156,8 +156,11 @@ cube_hook_node (const char *subresource, CubeView object, CubeView old, CubeFiel
   CubePath cidrs = CUBE_AT (&spec_path, "podCIDRs");
   CubeIter it;
   guint i = 0;
+  cube_check_node_status (errors, cube_view_member (object, "status"), cube_view_exists (old));
   if (*subresource != '\0')
     return;
+  if (cube_view_exists (old) && g_strcmp0 (cube_view_string (cube_view_member (spec, "externalID")), cube_view_string (cube_view_member (old_spec, "externalID"))) != 0)
+    cube_check_forbidden (errors, &CUBE_AT (&spec_path, "externalID"), "may not be updated");
   check_taints (spec, errors);
   for (cube_iter_init (&it, cube_view_member (spec, "podCIDRs")); cube_iter_next (&it, NULL, &v); i++)
     cube_check_cidr (errors, &CUBE_AT_INDEX (&cidrs, i), v);
@@ -195,6 +198,12 @@ cube_hook_lease (const char *subresource, CubeView object, CubeView old, CubeFie
   if (!cube_is_empty (cube_view_member (spec, "preferredHolder")) && cube_is_empty (cube_view_member (spec, "strategy")))
     cube_check_add (errors, "Forbidden", &CUBE_AT (&spec_path, "preferredHolder"), cube_view_none (),
                     "may only be specified if `strategy` is defined");
+  CubeView strategy = cube_view_member (spec, "strategy");
+  const char *text = cube_view_string_or (strategy, "");
+  CubePath strategy_at = CUBE_AT (&spec_path, "strategy");
+  if (*text != '\0' && strchr (text, '/') == NULL && strcmp (text, "OldestEmulationVersion") != 0)
+    cube_check_add (errors, "NotSupported", &CUBE_AT (&strategy_at, "strategy"), strategy,
+                    "supported values: \"OldestEmulationVersion\"");
 }
 
 /* ---- LimitRange ---- */
@@ -248,6 +257,7 @@ check_limit (CubeFieldErrors *errors, const CubePath *path, CubeView item)
             }
         }
     }
+  cube_check_limit_ratio (errors, path, item);
   if (strcmp (type, "PersistentVolumeClaim") == 0 && !cube_view_exists (cube_view_get (item, "min", "storage"))
       && !cube_view_exists (cube_view_get (item, "max", "storage")))
     cube_check_add (errors, "Required", &CUBE_AT (path, "limits"), cube_view_none (),
@@ -297,6 +307,7 @@ cube_hook_resource_quota (const char *subresource, CubeView object, CubeView old
   if (*subresource != '\0')
     return;
   cube_check_resources (errors, &hard, cube_view_member (spec, "hard"), FALSE);
+  cube_check_quota_scopes (errors, spec);
   if ((has_text (scopes, "BestEffort") && has_text (scopes, "NotBestEffort"))
       || (has_text (scopes, "Terminating") && has_text (scopes, "NotTerminating")))
     cube_check_add (errors, "Invalid", &scopes_at, scopes, "conflicting scopes");
@@ -314,7 +325,9 @@ cube_hook_priority_class (const char *subresource, CubeView object, CubeView old
     gint64 value;
   } known[] = { { "system-cluster-critical", 2000000000 }, { "system-node-critical", 2000001000 } };
   const char *name = cube_view_string_or (cube_view_get (object, "metadata", "name"), "");
+  static const char *const policies[] = { "PreemptLowerPriority", "Never", NULL };
   gint64 value = cube_view_get_int (object, 0, "value");
+  cube_check_one_of (errors, NULL, object, "preemptionPolicy", policies);
   if (cube_view_exists (old))
     {
       if (value != cube_view_get_int (old, 0, "value"))

@@ -66,3 +66,17 @@ CUBE_HOOK (cube_hook_api_service);
 CUBE_HOOK (cube_hook_ingress_class);
 CUBE_HOOK (cube_hook_service_cidr);
 CUBE_HOOK (cube_hook_ip_address);
+/* hooks-config-more.c */
+CUBE_HOOK (cube_hook_namespace);
+CUBE_HOOK (cube_hook_runtime_class);
+CUBE_HOOK (cube_hook_revision);
+CUBE_HOOK (cube_hook_access_review);
+CUBE_HOOK (cube_hook_self_review);
+CUBE_HOOK (cube_hook_local_review);
+CUBE_HOOK (cube_hook_new_event);
+/* hooks-crd.c, hooks-claims.c */
+CUBE_HOOK (cube_hook_definition);
+CUBE_HOOK (cube_hook_resource_claim);
+CUBE_HOOK (cube_hook_claim_template);
+CUBE_HOOK (cube_hook_device_class);
+CUBE_HOOK (cube_hook_resource_slice);

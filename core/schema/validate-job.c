@@ -145,6 +145,8 @@ cube_check_job_policies (CubeFieldErrors *errors, const CubePath *at, CubeView s
   gint64 completions = cube_view_get_int (spec, -1, "completions");
   CubeIter it;
   guint i = 0;
+  static const char *const modes[] = { "NonIndexed", "Indexed", NULL };
+  cube_check_one_of (errors, at, spec, "completionMode", modes);
   cube_check_name (errors, at, spec, "managedBy", cube_name_check_domain_path);
   cube_check_bytes (errors, at, spec, "managedBy", 63);
   if (cube_view_exists (cube_view_member (spec, "podFailurePolicy")))

@@ -41,3 +41,6 @@ G_GNUC_INTERNAL void cube_check_job_policies (CubeFieldErrors *errors, const Cub
 G_GNUC_INTERNAL void cube_check_service_more (CubeFieldErrors *errors, CubeView object, const char *type, gboolean is_reachable);
 G_GNUC_INTERNAL void cube_check_service_update (CubeFieldErrors *errors, CubeView spec, CubeView old);
 G_GNUC_INTERNAL void cube_check_service_status (CubeFieldErrors *errors, CubeView object);
+G_GNUC_INTERNAL void cube_check_quota_scopes (CubeFieldErrors *errors, CubeView spec);
+G_GNUC_INTERNAL void cube_check_limit_ratio (CubeFieldErrors *errors, const CubePath *path, CubeView item);
+G_GNUC_INTERNAL void cube_check_node_status (CubeFieldErrors *errors, CubeView status, gboolean is_update);
