@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules of Pod: what a create may say, what an update may change, and warnings. */
-#include "validate.h"
+#include "validate-more.h"
 
 #define MIRROR "kubernetes.io/config.mirror"
 #define MAY_CHANGE                                                                                                                                  \
@@ -261,6 +261,7 @@ check_resize (CubeView object, CubeView old, CubeFieldErrors *errors)
 {
   static const char *const lists[] = { "containers", "initContainers" };
   CubeView spec = cube_view_member (object, "spec"), old_spec = cube_view_member (old, "spec");
+  cube_check_pod_resize (errors, object, old);
   if (cube_view_exists (cube_view_get (object, "metadata", "annotations", MIRROR)))
     cube_field_errors_add (errors, "Forbidden", "", cube_view_none (), "static pods cannot be resized");
   if (g_strcmp0 (cube_view_get_string (spec, "os", "name"), "windows") == 0)
@@ -292,6 +293,7 @@ cube_hook_pod (const char *subresource, CubeView object, CubeView old, CubeField
       CubeView now = cube_view_get (object, "status", "qosClass"), before = cube_view_get (old, "status", "qosClass");
       if (cube_view_exists (before) && !cube_view_equal (now, before))
         cube_field_errors_add (errors, "Invalid", "status.qosClass", now, "field is immutable");
+      cube_check_pod_status (errors, object, old);
       return;
     }
   if (*subresource != '\0' && !is_resize && !is_ephemeral)

@@ -44,3 +44,10 @@ G_GNUC_INTERNAL void cube_check_service_status (CubeFieldErrors *errors, CubeVie
 G_GNUC_INTERNAL void cube_check_quota_scopes (CubeFieldErrors *errors, CubeView spec);
 G_GNUC_INTERNAL void cube_check_limit_ratio (CubeFieldErrors *errors, const CubePath *path, CubeView item);
 G_GNUC_INTERNAL void cube_check_node_status (CubeFieldErrors *errors, CubeView status, gboolean is_update);
+/* Volumes of the kinds validate-volume.c does not know; @volume: the path of the volume. */
+G_GNUC_INTERNAL void cube_check_rare_volume (CubeFieldErrors *errors, const CubePath *volume, const char *kind, CubeView source, CubeView name);
+G_GNUC_INTERNAL void cube_check_trust_bundle (CubeFieldErrors *errors, const CubePath *path, CubeView bundle);
+G_GNUC_INTERNAL void cube_check_pod_certificate (CubeFieldErrors *errors, const CubePath *path, CubeView source);
+G_GNUC_INTERNAL void cube_check_pod_sums (CubeFieldErrors *errors, const CubePath *path, CubeView spec, CubeView resources);
+G_GNUC_INTERNAL void cube_check_pod_status (CubeFieldErrors *errors, CubeView object, CubeView old);
+G_GNUC_INTERNAL void cube_check_pod_resize (CubeFieldErrors *errors, CubeView object, CubeView old);

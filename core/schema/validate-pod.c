@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pod spec as a whole, and pod templates. */
-#include "validate.h"
+#include "validate-more.h"
 
 /* ---- security ---- */
 
@@ -294,6 +294,7 @@ check_pod_resources (const CubePodCheck *pod, const CubePath *path, CubeView res
                                "supported values: \"cpu\", \"hugepages-\", \"memory\"");
       cube_check_resources (pod->errors, &side, cube_view_member (resources, sides[i]), TRUE);
     }
+  cube_check_pod_sums (pod->errors, path, pod->spec, resources);
 }
 
 static void
@@ -334,6 +335,30 @@ check_names (const CubePodCheck *pod, const CubePath *path)
     cube_check_add (pod->errors, "TooLong", &at, cube_view_none (), "may not be more than 64 bytes");
 }
 
+/* The tables refuse these words; Kubernetes names the choices in an order of its own. */
+static void
+say_choices (CubeFieldErrors *errors, const CubePath *path, CubeView spec)
+{
+  static const char *const restarts[] = { "Always", "OnFailure", "Never", NULL };
+  static const char *const dns[] = { "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None", NULL };
+  static const char *const preemptions[] = { "PreemptLowerPriority", "Never", NULL };
+  static const char *const messages[] = { "File", "FallbackToLogsOnError", NULL };
+  static const char *const effects[] = { "NoSchedule", "PreferNoSchedule", "NoExecute", NULL };
+  static const char *const lists[] = { "containers", "initContainers", "ephemeralContainers", "tolerations" };
+  CubeIter it;
+  CubeView v;
+  cube_check_one_of (errors, path, spec, "restartPolicy", restarts);
+  cube_check_one_of (errors, path, spec, "dnsPolicy", dns);
+  cube_check_one_of (errors, path, spec, "preemptionPolicy", preemptions);
+  for (guint l = 0; l < G_N_ELEMENTS (lists); l++)
+    {
+      CubePath list = CUBE_AT (path, lists[l]);
+      guint i = 0;
+      for (cube_iter_init (&it, cube_view_member (spec, lists[l])); cube_iter_next (&it, NULL, &v); i++)
+        cube_check_one_of (errors, &CUBE_AT_INDEX (&list, i), v, l == 3 ? "effect" : "terminationMessagePolicy", l == 3 ? effects : messages);
+    }
+}
+
 void
 cube_check_pod_spec (CubeFieldErrors *errors, const CubePath *path, CubeView spec, CubeView metadata, gboolean is_template)
 {
@@ -346,6 +371,8 @@ cube_check_pod_spec (CubeFieldErrors *errors, const CubePath *path, CubeView spe
                        cube_view_bool (cube_view_member (spec, "hostNetwork"), FALSE),
                        cube_view_string_or (cube_view_member (spec, "restartPolicy"), ""),
                        cube_view_string_or (os, "") };
+  if (cube_field_errors_count (errors) > 0)
+    say_choices (errors, path, spec);
   cube_check_volumes (&pod, &CUBE_AT (path, "volumes"));
   cube_check_containers (&pod, path);
   check_pod_resources (&pod, &CUBE_AT (path, "resources"), cube_view_member (spec, "resources"));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Volumes of a pod. */
-#include "validate.h"
+#include "validate-more.h"
 
 static void
 check_mode (CubeFieldErrors *errors, const CubePath *path, CubeView source, const char *field)
@@ -132,6 +132,11 @@ check_projected_source (const CubePodCheck *pod, const CubePath *path, const Cub
       else if (strcmp (key, "clusterTrustBundle") == 0)
         {
           check_bundle (pod->errors, &here, v);
+          cube_check_trust_bundle (pod->errors, &here, v);
+        }
+      else if (strcmp (key, "podCertificate") == 0)
+        {
+          cube_check_pod_certificate (pod->errors, &here, v);
         }
     }
 }
@@ -170,8 +175,10 @@ check_csi (CubeFieldErrors *errors, const CubePath *path, CubeView source)
     cube_check_add (errors, "TooLong", &CUBE_AT (path, "driver"), cube_view_none (), "may not be more than 63 bytes");
   if (*lower != '\0' && (why = cube_name_check_dns1123_subdomain (lower)) != NULL)
     cube_check_add (errors, "Invalid", &CUBE_AT (path, "driver"), driver, "%s", why);
-  if (cube_view_exists (secret))
-    cube_check_required (errors, &CUBE_AT (path, "nodePublishSecretRef"), secret, "name", "");
+  if (!cube_view_exists (secret))
+    return;
+  cube_check_required (errors, &CUBE_AT (path, "nodePublishSecretRef"), secret, "name", "");
+  cube_check_name (errors, path, secret, "name", cube_name_check_dns1123_subdomain); /* the path is csi.name there */
 }
 
 static void
@@ -184,7 +191,7 @@ check_size_limit (CubeFieldErrors *errors, const CubePath *path, CubeView source
 }
 
 static void
-check_source (const CubePodCheck *pod, const CubePath *path, const char *kind, CubeView v)
+check_source (const CubePodCheck *pod, const CubePath *path, const char *kind, CubeView v, CubeView name)
 {
   CubeFieldErrors *errors = pod->errors;
   if (strcmp (kind, "emptyDir") == 0)
@@ -230,9 +237,9 @@ check_source (const CubePodCheck *pod, const CubePath *path, const char *kind, C
       if (!pod->is_template)
         cube_check_required (errors, path, v, "reference", "");
     }
-  else if (strcmp (kind, "iscsi") == 0 || strcmp (kind, "fc") == 0)
+  else
     {
-      cube_check_range (errors, path, v, "lun", 0, 255);
+      cube_check_rare_volume (errors, path->parent, kind, v, name);
     }
 }
 
@@ -257,7 +264,7 @@ cube_check_volumes (const CubePodCheck *pod, const CubePath *path)
           if (n++ > 0)
             cube_check_add (pod->errors, "Forbidden", &here, cube_view_none (), "may not specify more than 1 volume type");
           else
-            check_source (pod, &here, key, source);
+            check_source (pod, &here, key, source, cube_view_member (v, "name"));
         }
       if (n == 0)
         cube_check_add (pod->errors, "Required", &at, cube_view_none (), "must specify a volume type");

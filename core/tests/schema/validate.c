@@ -126,7 +126,7 @@ static const Case pod_cases[] = {
   { "{\"spec\":{\"ephemeralContainers\":[{\"name\":\"e\",\"image\":\"i\"}]}}",
     "spec.ephemeralContainers: Forbidden: cannot be set on create" },
   { "{\"spec\":{\"restartPolicy\":\"Maybe\"}}",
-    "spec.restartPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"Never\", \"OnFailure\"" },
+    "spec.restartPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"OnFailure\", \"Never\"" },
   { "{\"spec\":{\"hostAliases\":[{\"ip\":\"1.2.3\"}]}}",
     "spec.hostAliases[0].ip: Invalid value: \"1.2.3\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)" },
 };
