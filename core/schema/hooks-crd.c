@@ -178,6 +178,8 @@ check_versions (CubeFieldErrors *errors, CubeView spec)
         cube_check_add_text (errors, "Invalid", &CUBE_AT (&at, "name"), name, "%s", why);
       if (!cube_view_exists (cube_view_get (v, "schema", "openAPIV3Schema")))
         cube_check_add (errors, "Required", &CUBE_AT (&schema_at, "openAPIV3Schema"), cube_view_none (), "%s", "");
+      else
+        cube_check_definition_schema (errors, &CUBE_AT (&schema_at, "openAPIV3Schema"), cube_view_get (v, "schema", "openAPIV3Schema"));
       check_deprecation (errors, &at, v);
       check_columns (errors, &at, v);
       check_selectable (errors, &at, v);

@@ -51,3 +51,5 @@ G_GNUC_INTERNAL void cube_check_pod_certificate (CubeFieldErrors *errors, const 
 G_GNUC_INTERNAL void cube_check_pod_sums (CubeFieldErrors *errors, const CubePath *path, CubeView spec, CubeView resources);
 G_GNUC_INTERNAL void cube_check_pod_status (CubeFieldErrors *errors, CubeView object, CubeView old);
 G_GNUC_INTERNAL void cube_check_pod_resize (CubeFieldErrors *errors, CubeView object, CubeView old);
+/* The openAPIV3Schema of a CustomResourceDefinition. */
+G_GNUC_INTERNAL void cube_check_definition_schema (CubeFieldErrors *errors, const CubePath *path, CubeView schema);
