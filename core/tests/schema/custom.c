@@ -141,8 +141,8 @@ test_builtin (void)
       "characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
       "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')" },
     { "v1", "pods", "{" META ",\"spec\":{\"dnsPolicy\":\"x\",\"containers\":[]}}",
-      "Pod \"a\" is invalid: [spec.containers: Required value, spec.dnsPolicy: Unsupported value: \"x\": supported values: \"ClusterFirst\", "
-      "\"ClusterFirstWithHostNet\", \"Default\", \"None\"]" },
+      "Pod \"a\" is invalid: [spec.containers: Required value, spec.dnsPolicy: Unsupported value: \"x\": supported values: \"ClusterFirstWithHostNet\", "
+      "\"ClusterFirst\", \"Default\", \"None\"]" },
     { "v1", "nodes", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"d\"}}",
       "Node \"a\" is invalid: metadata.namespace: Forbidden: not allowed on this type" },
   };
