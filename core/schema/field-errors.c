@@ -103,12 +103,15 @@ static gboolean
 says_again (CubeFieldErrors *errors, Entry *entry)
 {
   const char *values = strstr (entry->body, ": supported values: ");
-  gsize length = g_str_has_prefix (entry->body, "Required value: ") ? strlen ("Required value") : values == NULL ? 0 : (gsize) (values - entry->body);
+  gsize length = g_str_has_prefix (entry->body, "Required value: ") ? strlen ("Required value")
+                 : values == NULL                                   ? 0
+                                                                    : (gsize) (values - entry->body);
   for (guint i = 0; length > 0 && errors->entries != NULL && i < errors->entries->len; i++)
     {
       Entry *earlier = &g_array_index (errors->entries, Entry, i);
       const char *rest = strncmp (earlier->body, entry->body, length) == 0 ? earlier->body + length : NULL;
-      if (rest == NULL || strcmp (earlier->field, entry->field) != 0 || !(*rest == '\0' || (values != NULL && g_str_has_prefix (rest, ": supported values: "))))
+      if (rest == NULL || strcmp (earlier->field, entry->field) != 0
+          || !(*rest == '\0' || (values != NULL && g_str_has_prefix (rest, ": supported values: "))))
         continue;
       entry_clear (earlier);
       *earlier = *entry;

@@ -453,8 +453,8 @@ cube_hook_mutating_policy (const char *subresource, CubeView object, CubeView ol
             cube_check_required (errors, &own_at, own, "expression", "");
           g_autofree char *shown = g_strdup_printf ("{%s}", forms[1 - f][1]);
           if (cube_view_exists (other))
-            cube_check_add_text (errors, "Invalid", &CUBE_AT (&at, forms[1 - f][1]), shown,
-                                 "must not be specified when patchType is %s", type);
+            cube_check_add_text (errors, "Invalid", &CUBE_AT (&at, forms[1 - f][1]), shown, "must not be specified when patchType is %s",
+                                 type);
         }
     }
 }
@@ -466,7 +466,8 @@ cube_hook_policy_binding (const char *subresource, CubeView object, CubeView old
   CubeView spec = cube_view_member (object, "spec"), param = cube_view_member (spec, "paramRef"),
            list = cube_view_member (spec, "validationActions");
   CubePath at = CUBE_AT (&spec_path, "paramRef"), list_at = CUBE_AT (&spec_path, "validationActions");
-  gboolean has_name = !cube_is_empty (cube_view_member (param, "name")), has_selector = cube_view_exists (cube_view_member (param, "selector"));
+  gboolean has_name = !cube_is_empty (cube_view_member (param, "name")),
+           has_selector = cube_view_exists (cube_view_member (param, "selector"));
   gboolean is_mutating = g_str_has_prefix (cube_view_string_or (cube_view_member (object, "kind"), ""), "Mutating");
   cube_check_name (errors, &spec_path, spec, "policyName", cube_name_check_dns1123_subdomain);
   if (cube_view_exists (param))

@@ -146,7 +146,8 @@ void
 cube_hook_api_service (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
   static const char *const states[] = { "True", "False", "Unknown", NULL };
-  CubeView spec = cube_view_member (object, "spec"), service = cube_view_member (spec, "service"), bundle = cube_view_member (spec, "caBundle");
+  CubeView spec = cube_view_member (object, "spec"), service = cube_view_member (spec, "service"),
+           bundle = cube_view_member (spec, "caBundle");
   CubeView skip = cube_view_member (spec, "insecureSkipTLSVerify"), group = cube_view_member (spec, "group"), v;
   const char *version = cube_view_string_or (cube_view_member (spec, "version"), ""), *why = cube_name_check_dns1035_label (version);
   CubePath at = CUBE_AT (&spec_path, "service"), conditions = CUBE_AT (&status_path, "conditions"),

@@ -460,7 +460,8 @@ void
 cube_hook_resource_slice (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
   g_autoptr (GHashTable) names = NULL;
-  CubeView spec = cube_view_member (object, "spec"), pool = cube_view_member (spec, "pool"), devices = cube_view_member (spec, "devices"), v;
+  CubeView spec = cube_view_member (object, "spec"), pool = cube_view_member (spec, "pool"), devices = cube_view_member (spec, "devices"),
+           v;
   CubePath pool_at = CUBE_AT (&spec_path, "pool"), list = CUBE_AT (&spec_path, "devices");
   gboolean per_device = cube_view_bool (cube_view_member (spec, "perDeviceNodeSelection"), FALSE);
   CubeIter it;

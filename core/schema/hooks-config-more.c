@@ -8,14 +8,15 @@ static const CubePath status_path = { NULL, "status", 0, FALSE };
 
 /* ---- ResourceQuota ---- */
 
-static const char *const scopes[] = { "Terminating",   "NotTerminating",           "BestEffort",           "NotBestEffort",
-                                      "PriorityClass", "CrossNamespacePodAffinity", "VolumeAttributesClass", NULL };
+static const char *const scopes[] = {
+  "Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity", "VolumeAttributesClass",
+  NULL
+};
 
 static gboolean
 scope_fits (const char *scope, const char *resource)
 {
-  static const char *const pods[] = { "pods",          "cpu",         "memory",       "requests.cpu", "requests.memory", "limits.cpu",
-                                      "limits.memory", NULL };
+  static const char *const pods[] = { "pods", "cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory", NULL };
   static const char *const claims[] = { "persistentvolumeclaims", "requests.storage", NULL };
   if (strcmp (scope, "BestEffort") == 0)
     return strcmp (resource, "pods") == 0;
@@ -45,7 +46,8 @@ check_scope (CubeFieldErrors *errors, const CubePath *at, const CubePath *fit_at
 static void
 check_scope_expression (CubeFieldErrors *errors, const CubePath *at, CubeView expression)
 {
-  static const char *const exists_only[] = { "Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "CrossNamespacePodAffinity", NULL };
+  static const char *const exists_only[] = { "Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "CrossNamespacePodAffinity",
+                                             NULL };
   CubeView operator= cube_view_member (expression, "operator"), values = cube_view_member (expression, "values");
   const char *text = cube_view_string_or (operator, ""), *scope = cube_view_string_or (cube_view_member (expression, "scopeName"), "");
   if (g_strv_contains (exists_only, scope) && strcmp (text, "Exists") != 0)
@@ -68,6 +70,21 @@ check_scope_expression (CubeFieldErrors *errors, const CubePath *at, CubeView ex
     {
       cube_check_add (errors, "Invalid", &CUBE_AT (at, "operator"), operator, "not a valid selector operator");
     }
+}
+
+void
+cube_check_quota_amounts (CubeFieldErrors *errors, const CubePath *path, CubeView hard)
+{
+  static const char *const counted[] = { "pods",       "resourcequotas",         "services",           "replicationcontrollers", "secrets",
+                                         "configmaps", "persistentvolumeclaims", "services.nodeports", "services.loadbalancers", NULL };
+  CubeIter it;
+  const char *name;
+  CubeView v;
+  CubeQuantity quantity;
+  for (cube_iter_init (&it, hard); cube_iter_next (&it, &name, &v);)
+    if ((g_strv_contains (counted, name) || g_str_has_prefix (name, "count/")) && cube_quantity_from_view (v, &quantity)
+        && cube_quantity_millis (&quantity) % 1000 != 0)
+      cube_check_add (errors, "Invalid", &CUBE_AT_KEY (path, name), v, "must be an integer");
 }
 
 void
@@ -119,18 +136,21 @@ cube_check_limit_ratio (CubeFieldErrors *errors, const CubePath *path, CubeView 
         continue;
       if (cube_quantity_compare (&ratio, &one) < 0)
         cube_check_add (errors, "Invalid", &CUBE_AT_KEY (&at, name), v, "ratio %s is less than 1", cube_view_string_or (v, ""));
-      if (cube_quantity_from_view (cube_view_get (item, "min", name), &low) && cube_quantity_from_view (cube_view_get (item, "max", name), &high)
-          && low.mantissa > 0 && as_double (&ratio) > as_double (&high) / as_double (&low))
-        cube_check_add (errors, "Invalid", &CUBE_AT_KEY (&at, name), v, "ratio %s is greater than max/min = %f", cube_view_string_or (v, ""),
-                        as_double (&high) / as_double (&low));
+      if (cube_quantity_from_view (cube_view_get (item, "min", name), &low)
+          && cube_quantity_from_view (cube_view_get (item, "max", name), &high) && low.mantissa > 0
+          && as_double (&ratio) > as_double (&high) / as_double (&low))
+        cube_check_add (errors, "Invalid", &CUBE_AT_KEY (&at, name), v, "ratio %s is greater than max/min = %f",
+                        cube_view_string_or (v, ""), as_double (&high) / as_double (&low));
     }
   for (cube_iter_init (&it, cube_view_member (item, "defaultRequest")); cube_iter_next (&it, &name, &v);)
     {
       CubeView limit = cube_view_get (item, "default", name);
       gboolean is_fixed = g_str_has_prefix (name, "hugepages-") || (strchr (name, '/') != NULL && strstr (name, "kubernetes.io/") == NULL);
-      if (is_fixed && cube_quantity_from_view (v, &low) && cube_quantity_from_view (limit, &high) && cube_quantity_compare (&low, &high) != 0)
-        cube_check_add (errors, "Invalid", &CUBE_AT_KEY (&request_at, name), v, "default value %s must equal to defaultRequest value %s in %s",
-                        cube_view_string_or (limit, ""), cube_view_string_or (v, ""), name);
+      if (is_fixed && cube_quantity_from_view (v, &low) && cube_quantity_from_view (limit, &high)
+          && cube_quantity_compare (&low, &high) != 0)
+        cube_check_add (errors, "Invalid", &CUBE_AT_KEY (&request_at, name), v,
+                        "default value %s must equal to defaultRequest value %s in %s", cube_view_string_or (limit, ""),
+                        cube_view_string_or (v, ""), name);
     }
 }
 
@@ -196,8 +216,15 @@ cube_check_node_status (CubeFieldErrors *errors, CubeView status, gboolean is_up
     {
       CubePath at = CUBE_AT (&status_path, maps[m]);
       for (cube_iter_init (&it, cube_view_member (status, maps[m])); cube_iter_next (&it, &name, &v);)
-        if (cube_quantity_from_view (v, &quantity) && quantity.mantissa < 0)
-          cube_check_add (errors, "Invalid", &CUBE_AT (&at, name), v, "must be greater than or equal to 0");
+        {
+          gboolean is_counted = strcmp (name, "pods") == 0 || (strchr (name, '/') != NULL && strstr (name, "kubernetes.io/") == NULL);
+          if (!cube_quantity_from_view (v, &quantity))
+            continue;
+          if (quantity.mantissa < 0)
+            cube_check_add (errors, "Invalid", &CUBE_AT (&at, name), v, "must be greater than or equal to 0");
+          if (is_counted && cube_quantity_millis (&quantity) % 1000 != 0)
+            cube_check_add (errors, "Invalid", &CUBE_AT (&at, name), v, "must be an integer");
+        }
     }
   if (cube_view_exists (cube_view_member (status, "declaredFeatures")))
     check_features (errors, cube_view_member (status, "declaredFeatures"));
@@ -379,10 +406,14 @@ cube_hook_new_event (const char *subresource, CubeView object, CubeView old, Cub
                                                { "deprecatedLastTimestamp", "lastTimestamp" },
                                                { "deprecatedCount", "count" },
                                                { "deprecatedSource", "source" } };
-  static const char *const fixed[][2] = { { "regarding", "involvedObject" }, { "reason", "reason" },
-                                          { "note", "message" },             { "type", "type" },
-                                          { "eventTime", "eventTime" },      { "action", "action" },
-                                          { "related", "related" },          { "reportingController", "reportingController" },
+  static const char *const fixed[][2] = { { "regarding", "involvedObject" },
+                                          { "reason", "reason" },
+                                          { "note", "message" },
+                                          { "type", "type" },
+                                          { "eventTime", "eventTime" },
+                                          { "action", "action" },
+                                          { "related", "related" },
+                                          { "reportingController", "reportingController" },
                                           { "reportingInstance", "reportingInstance" } };
   CubeView type = cube_view_member (object, "type"), series = cube_view_member (object, "series");
   const char *text = cube_view_string_or (type, "");

@@ -159,7 +159,9 @@ cube_hook_node (const char *subresource, CubeView object, CubeView old, CubeFiel
   cube_check_node_status (errors, cube_view_member (object, "status"), cube_view_exists (old));
   if (*subresource != '\0')
     return;
-  if (cube_view_exists (old) && g_strcmp0 (cube_view_string (cube_view_member (spec, "externalID")), cube_view_string (cube_view_member (old_spec, "externalID"))) != 0)
+  if (cube_view_exists (old)
+      && g_strcmp0 (cube_view_string (cube_view_member (spec, "externalID")), cube_view_string (cube_view_member (old_spec, "externalID")))
+             != 0)
     cube_check_forbidden (errors, &CUBE_AT (&spec_path, "externalID"), "may not be updated");
   check_taints (spec, errors);
   for (cube_iter_init (&it, cube_view_member (spec, "podCIDRs")); cube_iter_next (&it, NULL, &v); i++)
@@ -202,8 +204,7 @@ cube_hook_lease (const char *subresource, CubeView object, CubeView old, CubeFie
   const char *text = cube_view_string_or (strategy, "");
   CubePath strategy_at = CUBE_AT (&spec_path, "strategy");
   if (*text != '\0' && strchr (text, '/') == NULL && strcmp (text, "OldestEmulationVersion") != 0)
-    cube_check_add (errors, "NotSupported", &CUBE_AT (&strategy_at, "strategy"), strategy,
-                    "supported values: \"OldestEmulationVersion\"");
+    cube_check_add (errors, "NotSupported", &CUBE_AT (&strategy_at, "strategy"), strategy, "supported values: \"OldestEmulationVersion\"");
 }
 
 /* ---- LimitRange ---- */
@@ -307,6 +308,7 @@ cube_hook_resource_quota (const char *subresource, CubeView object, CubeView old
   if (*subresource != '\0')
     return;
   cube_check_resources (errors, &hard, cube_view_member (spec, "hard"), FALSE);
+  cube_check_quota_amounts (errors, &hard, cube_view_member (spec, "hard"));
   cube_check_quota_scopes (errors, spec);
   if ((has_text (scopes, "BestEffort") && has_text (scopes, "NotBestEffort"))
       || (has_text (scopes, "Terminating") && has_text (scopes, "NotTerminating")))

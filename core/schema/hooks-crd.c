@@ -37,8 +37,8 @@ check_approval (CubeFieldErrors *errors, CubeView object, const char *group)
 static void
 check_names (CubeFieldErrors *errors, CubeView names)
 {
-  static const char *const plain[] = { "plural", "singular" }, *const mixed[] = { "kind", "listKind" }, *const lists[] = { "shortNames",
-                                                                                                                           "categories" };
+  static const char *const plain[] = { "plural", "singular" }, *const mixed[] = { "kind", "listKind" },
+                           *const lists[] = { "shortNames", "categories" };
   CubePath at = CUBE_AT (&spec_path, "names");
   CubeIter it;
   CubeView v;
@@ -286,8 +286,9 @@ void
 cube_hook_definition (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
   static const char *const places[] = { "Cluster", "Namespaced", NULL };
-  CubeView spec = cube_view_member (object, "spec"), group = cube_view_member (spec, "group"), name = cube_view_get (object, "metadata", "name"),
-           stored = cube_view_get (object, "status", "storedVersions"), keeps = cube_view_member (spec, "preserveUnknownFields");
+  CubeView spec = cube_view_member (object, "spec"), group = cube_view_member (spec, "group"),
+           name = cube_view_get (object, "metadata", "name"), stored = cube_view_get (object, "status", "storedVersions"),
+           keeps = cube_view_member (spec, "preserveUnknownFields");
   const char *text = cube_view_string_or (group, "");
   if (cube_view_exists (stored) || strcmp (subresource, "status") == 0)
     check_stored (errors, spec, stored);

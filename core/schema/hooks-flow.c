@@ -91,8 +91,8 @@ check_resource_rule (CubeFieldErrors *errors, const CubePath *at, CubeView rule)
     {
       const char *text = cube_view_string_or (v, ""), *why = strcmp (text, "*") == 0 ? NULL : cube_name_check_dns1123_label (text);
       if (why != NULL)
-        cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&spaces_at, i), v, "each member of this list must be '*' or a DNS-1123 label; %s",
-                        why);
+        cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&spaces_at, i), v,
+                        "each member of this list must be '*' or a DNS-1123 label; %s", why);
     }
 }
 
@@ -171,7 +171,8 @@ cube_hook_flow_schema (const char *subresource, CubeView object, CubeView old, C
   if (number == 1 && strcmp (name, "exempt") != 0)
     cube_check_add (errors, "Invalid", &at, precedence, "only the schema named 'exempt' may have matchingPrecedence 1");
   if (cube_view_exists (cube_view_member (spec, "distinguisherMethod")))
-    cube_check_one_of (errors, &CUBE_AT (&spec_path, "distinguisherMethod"), cube_view_member (spec, "distinguisherMethod"), "type", methods);
+    cube_check_one_of (errors, &CUBE_AT (&spec_path, "distinguisherMethod"), cube_view_member (spec, "distinguisherMethod"), "type",
+                       methods);
   cube_check_required (errors, &level_at, level, "name", "must reference a priority level");
   cube_check_name (errors, &level_at, level, "name", cube_name_check_dns1123_subdomain);
   for (cube_iter_init (&it, cube_view_member (spec, "rules")); cube_iter_next (&it, NULL, &v); i++)
@@ -204,10 +205,9 @@ check_queuing (CubeFieldErrors *errors, const CubePath *at, CubeView queuing)
   if (h > n)
     cube_check_add (errors, "Invalid", &CUBE_AT (at, "handSize"), hand, "should not be greater than queues (%" G_GINT64_FORMAT ")", n);
   else if (n > 0 && h > 0 && n <= 10000000 && (h > 60 || entropy_bits (n, h) > 60))
-    cube_check_add (errors, "Invalid", &CUBE_AT (at, "handSize"), hand,
-                    "required entropy bits of deckSize %" G_GINT64_FORMAT " and handSize %" G_GINT64_FORMAT
-                    " should not be greater than 60",
-                    n, h);
+    cube_check_add (
+        errors, "Invalid", &CUBE_AT (at, "handSize"), hand,
+        "required entropy bits of deckSize %" G_GINT64_FORMAT " and handSize %" G_GINT64_FORMAT " should not be greater than 60", n, h);
 }
 
 static void
@@ -223,7 +223,8 @@ static void
 check_limited (CubeFieldErrors *errors, CubeView limited)
 {
   static const char *const types[] = { "Queue", "Reject", NULL };
-  CubePath at = CUBE_AT (&spec_path, "limited"), response_at = CUBE_AT (&at, "limitResponse"), queuing_at = CUBE_AT (&response_at, "queuing");
+  CubePath at = CUBE_AT (&spec_path, "limited"), response_at = CUBE_AT (&at, "limitResponse"),
+           queuing_at = CUBE_AT (&response_at, "queuing");
   CubeView response = cube_view_member (limited, "limitResponse"), queuing = cube_view_member (response, "queuing");
   const char *type = cube_view_string_or (cube_view_member (response, "type"), "");
   check_shares (errors, &at, limited);

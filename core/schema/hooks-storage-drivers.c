@@ -137,7 +137,8 @@ check_attachment_status (CubeFieldErrors *errors, CubeView status)
   for (cube_iter_init (&it, cube_view_member (status, "attachmentMetadata")); cube_iter_next (&it, &key, &v);)
     total += strlen (key) + cube_view_string_length (v);
   if (total > 262144)
-    cube_check_add (errors, "TooLong", &CUBE_AT (&status_path, "attachmentMetadata"), cube_view_none (), "may not be more than 262144 bytes");
+    cube_check_add (errors, "TooLong", &CUBE_AT (&status_path, "attachmentMetadata"), cube_view_none (),
+                    "may not be more than 262144 bytes");
   for (guint i = 0; i < 2; i++)
     {
       CubePath at = CUBE_AT (&status_path, faults[i]);

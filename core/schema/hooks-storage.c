@@ -34,11 +34,28 @@ check_amount (CubeFieldErrors *errors, const CubePath *at, CubeView amount, gboo
 
 /* ---- PersistentVolume ---- */
 
-static const char *const volume_sources[] = { "hostPath",      "gcePersistentDisk",    "awsElasticBlockStore", "glusterfs", "flocker",
-                                              "nfs",           "rbd",                  "quobyte",              "cephfs",    "iscsi",
-                                              "cinder",        "fc",                   "flexVolume",           "azureFile", "vsphereVolume",
-                                              "photonPersistentDisk", "portworxVolume", "azureDisk",           "scaleIO",   "local",
-                                              "storageos",     "csi" };
+static const char *const volume_sources[] = { "hostPath",
+                                              "gcePersistentDisk",
+                                              "awsElasticBlockStore",
+                                              "glusterfs",
+                                              "flocker",
+                                              "nfs",
+                                              "rbd",
+                                              "quobyte",
+                                              "cephfs",
+                                              "iscsi",
+                                              "cinder",
+                                              "fc",
+                                              "flexVolume",
+                                              "azureFile",
+                                              "vsphereVolume",
+                                              "photonPersistentDisk",
+                                              "portworxVolume",
+                                              "azureDisk",
+                                              "scaleIO",
+                                              "local",
+                                              "storageos",
+                                              "csi" };
 
 static void
 check_secret (CubeFieldErrors *errors, const CubePath *path, CubeView source, const char *field, gboolean needs_namespace)
@@ -80,8 +97,9 @@ check_source (CubeFieldErrors *errors, const CubePath *at, const char *kind, Cub
       if (cube_view_exists (cube_view_member (source, "secretRef")))
         cube_check_required (errors, &CUBE_AT (at, "secretRef"), cube_view_member (source, "secretRef"), "name", "");
       if (cube_view_exists (cube_view_member (source, "initiatorName")) && strlen (volume) + 1 + cube_view_string_length (portal) > 64)
-        cube_check_add (errors, "Invalid", &CUBE_AT (at, "targetportal"), portal,
-                        "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.");
+        cube_check_add (
+            errors, "Invalid", &CUBE_AT (at, "targetportal"), portal,
+            "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.");
     }
   else if (strcmp (kind, "cinder") == 0 || strcmp (kind, "storageos") == 0)
     {
@@ -318,8 +336,7 @@ check_claim_update (CubeFieldErrors *errors, CubeView object, CubeView old_objec
   v = cube_view_get (object, "metadata", "annotations", beta);
   CubeView old_class = cube_view_get (old_object, "metadata", "annotations", beta);
   if (!cube_view_equal (v, old_class) && (cube_view_exists (v) || cube_view_exists (old_class)))
-    cube_check_add_text (errors, "Invalid",
-                         &CUBE_AT (&CUBE_AT (&((CubePath){ NULL, "metadata", 0, FALSE }), "annotations"), beta),
+    cube_check_add_text (errors, "Invalid", &CUBE_AT (&CUBE_AT (&((CubePath){ NULL, "metadata", 0, FALSE }), "annotations"), beta),
                          cube_view_string_or (v, ""), "field is immutable");
   v = cube_view_member (spec, "volumeMode");
   if (cube_view_exists (cube_view_member (old, "volumeMode")) && !cube_view_equal (v, cube_view_member (old, "volumeMode")))
@@ -337,7 +354,7 @@ check_claim_status (CubeFieldErrors *errors, CubeView status)
 {
   static const char *const maps[] = { "capacity", "allocatedResources" };
   static const char *const states[] = { "ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress",
-                                        "NodeResizeInfeasible", "NodeResizePending", NULL };
+                                        "NodeResizeInfeasible",       "NodeResizePending",          NULL };
   CubePath states_at = CUBE_AT (&status_path, "allocatedResourceStatuses");
   CubeIter it;
   const char *key;

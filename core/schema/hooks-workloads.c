@@ -485,6 +485,25 @@ cube_hook_job (const char *subresource, CubeView object, CubeView old, CubeField
     check_job_update (spec, old, errors);
 }
 
+/* Well formed, and known where the machine has a database of zones. */
+static gboolean
+is_zone (const char *text)
+{
+  g_auto (GStrv) parts = g_strsplit (text, "/", -1);
+  for (guint i = 0; parts[i] != NULL; i++)
+    {
+      gsize length = strlen (parts[i]);
+      if (length < 1 || length > 14 || strcmp (parts[i], ".") == 0 || strcmp (parts[i], "..") == 0 || *parts[i] == '-')
+        return FALSE;
+      for (const char *at = parts[i]; *at != '\0'; at++)
+        if (!g_ascii_isalnum (*at) && strchr (".-_+", *at) == NULL)
+          return FALSE;
+    }
+  g_autoptr (GTimeZone) known = g_time_zone_new_identifier ("Europe/London");
+  g_autoptr (GTimeZone) zone = known == NULL ? NULL : g_time_zone_new_identifier (text);
+  return known == NULL || zone != NULL;
+}
+
 void
 cube_hook_cron_job (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
@@ -504,6 +523,9 @@ cube_hook_cron_job (const char *subresource, CubeView object, CubeView old, Cube
   else if (g_strcmp0 (cube_view_string (zone), "Local") == 0)
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "timeZone"), zone,
                     "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
+  else if (cube_view_exists (zone) && !cube_view_equal (zone, cube_view_get (old, "spec", "timeZone"))
+           && !is_zone (cube_view_string_or (zone, "")))
+    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "timeZone"), zone, "unknown time zone %s", cube_view_string_or (zone, ""));
   g_autofree char *problem = cube_view_string_length (schedule) > 0 ? cube_cron_problem (cube_view_string (schedule)) : NULL;
   if (problem != NULL)
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "schedule"), schedule, "%s", problem);

@@ -163,7 +163,8 @@ cube_check_job_policies (CubeFieldErrors *errors, const CubePath *at, CubeView s
   if (!cube_view_exists (success))
     return;
   if (cube_view_length (cube_view_member (success, "rules")) == 0)
-    cube_check_add (errors, "Required", &rules, cube_view_none (), "at least one rules must be specified when the successPolicy is specified");
+    cube_check_add (errors, "Required", &rules, cube_view_none (),
+                    "at least one rules must be specified when the successPolicy is specified");
   cube_check_count (errors, &success_at, success, "rules", 20);
   for (cube_iter_init (&it, cube_view_member (success, "rules")); cube_iter_next (&it, NULL, &v); i++)
     check_success_rule (errors, &CUBE_AT_INDEX (&rules, i), v, completions);

@@ -41,11 +41,13 @@ G_GNUC_INTERNAL void cube_check_job_policies (CubeFieldErrors *errors, const Cub
 G_GNUC_INTERNAL void cube_check_service_more (CubeFieldErrors *errors, CubeView object, const char *type, gboolean is_reachable);
 G_GNUC_INTERNAL void cube_check_service_update (CubeFieldErrors *errors, CubeView spec, CubeView old);
 G_GNUC_INTERNAL void cube_check_service_status (CubeFieldErrors *errors, CubeView object);
+G_GNUC_INTERNAL void cube_check_quota_amounts (CubeFieldErrors *errors, const CubePath *path, CubeView hard);
 G_GNUC_INTERNAL void cube_check_quota_scopes (CubeFieldErrors *errors, CubeView spec);
 G_GNUC_INTERNAL void cube_check_limit_ratio (CubeFieldErrors *errors, const CubePath *path, CubeView item);
 G_GNUC_INTERNAL void cube_check_node_status (CubeFieldErrors *errors, CubeView status, gboolean is_update);
 /* Volumes of the kinds validate-volume.c does not know; @volume: the path of the volume. */
-G_GNUC_INTERNAL void cube_check_rare_volume (CubeFieldErrors *errors, const CubePath *volume, const char *kind, CubeView source, CubeView name);
+G_GNUC_INTERNAL void cube_check_rare_volume (CubeFieldErrors *errors, const CubePath *volume, const char *kind, CubeView source,
+                                             CubeView name);
 G_GNUC_INTERNAL void cube_check_trust_bundle (CubeFieldErrors *errors, const CubePath *path, CubeView bundle);
 G_GNUC_INTERNAL void cube_check_pod_certificate (CubeFieldErrors *errors, const CubePath *path, CubeView source);
 G_GNUC_INTERNAL void cube_check_pod_sums (CubeFieldErrors *errors, const CubePath *path, CubeView spec, CubeView resources);

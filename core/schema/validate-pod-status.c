@@ -154,7 +154,8 @@ check_conditions (CubeFieldErrors *errors, CubeView status)
 void
 cube_check_pod_status (CubeFieldErrors *errors, CubeView object, CubeView old_object)
 {
-  CubeView status = cube_view_member (object, "status"), old = cube_view_member (old_object, "status"), spec = cube_view_member (object, "spec");
+  CubeView status = cube_view_member (object, "status"), old = cube_view_member (old_object, "status"),
+           spec = cube_view_member (object, "spec");
   CubeView nominated = cube_view_member (status, "nominatedNodeName");
   check_conditions (errors, status);
   cube_check_least (errors, &status_path, status, "observedGeneration", 0, "must be a non-negative integer");
@@ -179,11 +180,12 @@ cube_check_pod_resize (CubeFieldErrors *errors, CubeView object, CubeView old)
       CubePath at = CUBE_AT (&spec_path, lists[i]);
       CubeView now = cube_view_get (object, "spec", lists[i]), past = cube_view_get (old, "spec", lists[i]);
       for (guint c = 0; c < cube_view_length (now) && cube_view_length (now) == cube_view_length (past); c++)
-        if (!cube_view_equal (cube_view_member (cube_view_element (now, c), "name"), cube_view_member (cube_view_element (past, c), "name")))
+        if (!cube_view_equal (cube_view_member (cube_view_element (now, c), "name"),
+                              cube_view_member (cube_view_element (past, c), "name")))
           {
             CubePath here = CUBE_AT_INDEX (&at, c);
-            cube_check_add (errors, "Forbidden", &CUBE_AT (&here, "name"), cube_view_none (), "%s may not be renamed or reordered on resize",
-                            lists[i]);
+            cube_check_add (errors, "Forbidden", &CUBE_AT (&here, "name"), cube_view_none (),
+                            "%s may not be renamed or reordered on resize", lists[i]);
           }
     }
   if (!cube_view_exists (before))

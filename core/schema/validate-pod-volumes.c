@@ -51,16 +51,19 @@ check_iscsi (CubeFieldErrors *errors, const CubePath *volume, const CubePath *at
     cube_check_add (errors, "Invalid", &CUBE_AT (at, "initiatorname"), initiator, "%s", why);
   g_autofree char *both = g_strdup_printf ("%s:%s", cube_view_string_or (name, ""), cube_view_string_or (portal, ""));
   if (strlen (both) > 64)
-    cube_check_add_text (errors, "Invalid", &CUBE_AT (volume, "name"), both,
-                         "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.");
+    cube_check_add_text (
+        errors, "Invalid", &CUBE_AT (volume, "name"), both,
+        "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.");
 }
 
 static void
 check_fibre (CubeFieldErrors *errors, const CubePath *at, CubeView source)
 {
-  CubeView targets = cube_view_member (source, "targetWWNs"), ids = cube_view_member (source, "wwids"), lun = cube_view_member (source, "lun");
+  CubeView targets = cube_view_member (source, "targetWWNs"), ids = cube_view_member (source, "wwids"),
+           lun = cube_view_member (source, "lun");
   if (cube_view_length (targets) == 0 && cube_view_length (ids) == 0)
-    cube_check_add (errors, "Required", &CUBE_AT (at, "targetWWNs"), cube_view_none (), "must specify either targetWWNs or wwids, but not both");
+    cube_check_add (errors, "Required", &CUBE_AT (at, "targetWWNs"), cube_view_none (),
+                    "must specify either targetWWNs or wwids, but not both");
   if (cube_view_length (targets) > 0 && cube_view_length (ids) > 0)
     cube_check_add (errors, "Invalid", &CUBE_AT (at, "targetWWNs"), targets, "targetWWNs and wwids can not be specified simultaneously");
   if (cube_view_length (targets) > 0 && !cube_view_exists (lun))
@@ -206,7 +209,8 @@ cube_check_pod_certificate (CubeFieldErrors *errors, const CubePath *at, CubeVie
   cube_check_one_of (errors, at, source, "keyType", keys);
   cube_check_least (errors, at, source, "maxExpirationSeconds", 3600, "if provided, maxExpirationSeconds must be >= 3600");
   if (cube_view_int (seconds, 0) > most)
-    cube_check_add (errors, "Invalid", &CUBE_AT (at, "maxExpirationSeconds"), seconds, "if provided, maxExpirationSeconds must be <= %d", most);
+    cube_check_add (errors, "Invalid", &CUBE_AT (at, "maxExpirationSeconds"), seconds, "if provided, maxExpirationSeconds must be <= %d",
+                    most);
   for (guint i = 0; i < G_N_ELEMENTS (paths); i++)
     {
       CubeView where = cube_view_member (source, paths[i]);
@@ -221,5 +225,6 @@ cube_check_pod_certificate (CubeFieldErrors *errors, const CubePath *at, CubeVie
   const char *key;
   for (cube_iter_init (&it, cube_view_member (source, "userAnnotations")); cube_iter_next (&it, &key, NULL);)
     if (cube_name_check_qualified (key) != NULL || strchr (key, '/') == NULL)
-      cube_check_add_text (errors, "Invalid", &CUBE_AT (at, "userAnnotations"), key, "must be a domain-prefixed key (such as \"acme.io/foo\")");
+      cube_check_add_text (errors, "Invalid", &CUBE_AT (at, "userAnnotations"), key,
+                           "must be a domain-prefixed key (such as \"acme.io/foo\")");
 }

@@ -355,7 +355,8 @@ say_choices (CubeFieldErrors *errors, const CubePath *path, CubeView spec)
       CubePath list = CUBE_AT (path, lists[l]);
       guint i = 0;
       for (cube_iter_init (&it, cube_view_member (spec, lists[l])); cube_iter_next (&it, NULL, &v); i++)
-        cube_check_one_of (errors, &CUBE_AT_INDEX (&list, i), v, l == 3 ? "effect" : "terminationMessagePolicy", l == 3 ? effects : messages);
+        cube_check_one_of (errors, &CUBE_AT_INDEX (&list, i), v, l == 3 ? "effect" : "terminationMessagePolicy",
+                           l == 3 ? effects : messages);
     }
 }
 

@@ -254,7 +254,8 @@ check_schema (CubeFieldErrors *errors, const CubePath *at, CubeView schema, Leve
     check_own_fields (errors, at, schema);
   if (is_free && IS (schema, "x-kubernetes-preserve-unknown-fields"))
     cube_check_add (errors, "Invalid", &CUBE_AT (at, "x-kubernetes-preserve-unknown-fields"),
-                    cube_view_member (schema, "x-kubernetes-preserve-unknown-fields"), "must be false if x-kubernetes-int-or-string is true");
+                    cube_view_member (schema, "x-kubernetes-preserve-unknown-fields"),
+                    "must be false if x-kubernetes-int-or-string is true");
   if (g_strcmp0 (cube_view_get_string (schema, "type"), "array") == 0 && !cube_view_exists (items))
     cube_check_add (errors, "Required", &CUBE_AT (at, "items"), cube_view_none (), "must be specified");
   for (guint l = 0; l < G_N_ELEMENTS (nested_lists); l++)

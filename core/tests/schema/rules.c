@@ -10,9 +10,9 @@
 typedef struct {
   const CubeResource *kind;
   const CubeTypeTable *table;
-  CubeValue *base;       /* what is broken */
-  GHashTable *seen;      /* of the lines */
-  const char *path[64];  /* from the root; NULL = element 0 */
+  CubeValue *base;      /* what is broken */
+  GHashTable *seen;     /* of the lines */
+  const char *path[64]; /* from the root; NULL = element 0 */
   guint16 stack[64];
   guint depth;
 } Walk;
@@ -92,8 +92,7 @@ make_shape (CubeBuilder *builder, const CubeTypeTable *table, const CubeField *f
 static void
 set_metadata (const CubeResource *kind, CubeMut *root)
 {
-  g_autofree char *version =
-      *kind->group == '\0' ? g_strdup (kind->version) : g_strdup_printf ("%s/%s", kind->group, kind->version);
+  g_autofree char *version = *kind->group == '\0' ? g_strdup (kind->version) : g_strdup_printf ("%s/%s", kind->group, kind->version);
   cube_mut_set_string (root, "apiVersion", version);
   cube_mut_set_string (root, "kind", kind->kind);
   CubeMut *metadata = cube_mut_set_object (root, "metadata");
@@ -164,6 +163,15 @@ static const char *const broken[] = {
   "\"/a/../b\"",
   "\"10.0.0.300\"",
   "\"-1\"",
+  "\"..\"",
+  "\"..a\"",
+  "\"a/b/c\"",
+  "\"/a\"",
+  "\"a/\"",
+  "\"a--b\"",
+  "\"-a\"",
+  "\"12\"",
+  "\" a\"",
   "\"150%\"",
   "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"",
   "-1",
