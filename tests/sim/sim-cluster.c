@@ -157,9 +157,23 @@ compare_names (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
+extern const CubePluginDescriptor *const cube_builtin_plugins[];
+
+static void
+add_builtin_plugins (SimCluster *cluster)
+{
+  g_autoptr (GPtrArray) wanted = g_ptr_array_new ();
+  for (const CubePluginDescriptor *const *at = cube_builtin_plugins; *at != NULL; at++)
+    if (is_wanted ((*at)->name))
+      g_ptr_array_add (wanted, (gpointer) *at);
+  g_ptr_array_add (wanted, NULL);
+  cube_plugins_add_builtin (cluster->plugins, (const CubePluginDescriptor *const *) wanted->pdata);
+}
+
 static void
 load_plugins (SimCluster *cluster)
 {
+  add_builtin_plugins (cluster);
   g_autoptr (GError) error = NULL;
   g_autoptr (GDir) dir = g_dir_open (cluster->plugin_dir, 0, &error);
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
