@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tape.h"
 
-#define FIRST_WORDS 512  /* a Pod's, so that few values grow while they are written */
+#define FIRST_WORDS 512 /* a Pod's, so that few values grow while they are written */
 #define FIRST_BYTES 4096
 
 void

@@ -29,7 +29,9 @@ checkpoint_job (gpointer data)
   if (self->checkpointer == NULL
       && sqlite3_open_v2 (self->path, &self->checkpointer, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK)
     sqlite3_exec (self->checkpointer, "PRAGMA cache_size=-64; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0", NULL, NULL, NULL);
-  int rc = CUBE_FAILPOINT ("sqlite/checkpoint") ? SQLITE_IOERR : sqlite3_wal_checkpoint_v2 (self->checkpointer, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  int rc = CUBE_FAILPOINT ("sqlite/checkpoint")
+               ? SQLITE_IOERR
+               : sqlite3_wal_checkpoint_v2 (self->checkpointer, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
   if (rc != SQLITE_OK && rc != SQLITE_BUSY)
     g_warning ("%s: checkpoint: %s", self->path, sqlite3_errmsg (self->checkpointer));
   g_mutex_lock (&self->lock);

@@ -111,14 +111,12 @@ echo_close (gpointer stream)
   echo_unref (echo);
 }
 
-static const CubeStreamOps stream_ops = {
-  .ops_size = sizeof stream_ops,
-  .write = echo_write,
-  .close_channel = echo_close_channel,
-  .resize = echo_resize,
-  .close = echo_close,
-  .interrupt = echo_interrupt
-};
+static const CubeStreamOps stream_ops = { .ops_size = sizeof stream_ops,
+                                          .write = echo_write,
+                                          .close_channel = echo_close_channel,
+                                          .resize = echo_resize,
+                                          .close = echo_close,
+                                          .interrupt = echo_interrupt };
 
 static void
 work (gpointer data)
