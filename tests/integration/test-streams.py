@@ -115,7 +115,8 @@ def attach_terminal(c):
     os.close(slave)
     try:
         read_until(master, b"command prompt")
-        os.write(master, b"\necho $((40+2)) $(stty size)\n")
+        # kubectl first sends a size too large by one, so that the screen is drawn anew; a script that loops sees the right one come
+        os.write(master, b"\nuntil [ \"$(stty size)\" = '33 77' ]; do usleep 50000; done; echo $((40+2)) $(stty size)\n")
         read_until(master, b"42 33 77")
     finally:
         p.kill()

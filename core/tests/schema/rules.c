@@ -483,11 +483,6 @@ static void
 test_rules (void)
 {
   const char *dump = g_getenv ("CUBE_RULES_DUMP");
-  if (dump == NULL)
-    {
-      g_test_skip ("CUBE_RULES_DUMP names no file");
-      return;
-    }
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr (GPtrArray) kinds = cube_schema_list (cube_schema_get_default ());
   for (guint i = 0; i < kinds->len; i++)
@@ -517,6 +512,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/schema/rules/cases", test_cases);
-  g_test_add_func ("/schema/rules/all", test_rules);
+  if (g_getenv ("CUBE_RULES_DUMP") != NULL)
+    g_test_add_func ("/schema/rules/all", test_rules);
   return g_test_run ();
 }
