@@ -261,14 +261,11 @@ append_api_resource (GString *out, const CubeResource *resource)
     }
 }
 
-char *
-cube_schema_discovery_resources (CubeSchema *schema, const char *group, const char *version)
+/* The resources of a version, with commas between; FALSE when there are none. */
+static gboolean
+append_resources (GString *out, GPtrArray *resources, const char *group, const char *version,
+                  void (*append) (GString *out, const CubeResource *resource))
 {
-  g_autoptr (GPtrArray) resources = cube_schema_list (schema);
-  if (group == NULL || version == NULL)
-    return NULL;
-  GString *out = g_string_new ("{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\",\"groupVersion\":\"");
-  g_string_append_printf (out, "%s%s%s\",\"resources\":[", group, *group == '\0' ? "" : "/", version);
   gboolean first = TRUE;
   for (guint i = 0; i < resources->len; i++)
     {
@@ -277,10 +274,21 @@ cube_schema_discovery_resources (CubeSchema *schema, const char *group, const ch
         continue;
       if (!first)
         g_string_append_c (out, ',');
-      append_api_resource (out, resource);
+      append (out, resource);
       first = FALSE;
     }
-  if (first)
+  return !first;
+}
+
+char *
+cube_schema_discovery_resources (CubeSchema *schema, const char *group, const char *version)
+{
+  g_autoptr (GPtrArray) resources = cube_schema_list (schema);
+  if (group == NULL || version == NULL)
+    return NULL;
+  GString *out = g_string_new ("{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\",\"groupVersion\":\"");
+  g_string_append_printf (out, "%s%s%s\",\"resources\":[", group, *group == '\0' ? "" : "/", version);
+  if (!append_resources (out, resources, group, version, append_api_resource))
     {
       g_string_free (out, TRUE);
       return NULL;
@@ -334,17 +342,7 @@ static void
 append_aggregated_version (GString *out, GPtrArray *resources, const char *group, const char *version)
 {
   g_string_append_printf (out, "{\"version\":\"%s\",\"resources\":[", version);
-  gboolean first = TRUE;
-  for (guint i = 0; i < resources->len; i++)
-    {
-      const CubeResource *resource = resources->pdata[i];
-      if (strcmp (resource->group, group) != 0 || strcmp (resource->version, version) != 0)
-        continue;
-      if (!first)
-        g_string_append_c (out, ',');
-      append_aggregated_resource (out, resource);
-      first = FALSE;
-    }
+  append_resources (out, resources, group, version, append_aggregated_resource);
   g_string_append (out, "],\"freshness\":\"Current\"}");
 }
 

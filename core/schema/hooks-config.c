@@ -289,17 +289,6 @@ cube_hook_limit_range (const char *subresource, CubeView object, CubeView old, C
 
 /* ---- ResourceQuota ---- */
 
-static gboolean
-has_text (CubeView list, const char *text)
-{
-  CubeIter it;
-  CubeView v;
-  for (cube_iter_init (&it, list); cube_iter_next (&it, NULL, &v);)
-    if (g_strcmp0 (cube_view_string (v), text) == 0)
-      return TRUE;
-  return FALSE;
-}
-
 void
 cube_hook_resource_quota (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
@@ -310,8 +299,8 @@ cube_hook_resource_quota (const char *subresource, CubeView object, CubeView old
   cube_check_resources (errors, &hard, cube_view_member (spec, "hard"), FALSE);
   cube_check_quota_amounts (errors, &hard, cube_view_member (spec, "hard"));
   cube_check_quota_scopes (errors, spec);
-  if ((has_text (scopes, "BestEffort") && has_text (scopes, "NotBestEffort"))
-      || (has_text (scopes, "Terminating") && has_text (scopes, "NotTerminating")))
+  if ((cube_list_has (scopes, "BestEffort") && cube_list_has (scopes, "NotBestEffort"))
+      || (cube_list_has (scopes, "Terminating") && cube_list_has (scopes, "NotTerminating")))
     cube_check_add (errors, "Invalid", &scopes_at, scopes, "conflicting scopes");
   if (cube_view_exists (old))
     cube_check_immutable (errors, &spec_path, spec, cube_view_member (old, "spec"), "scopes", "field is immutable");

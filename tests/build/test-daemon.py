@@ -5,7 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "integration"))
-from cluster import Cluster, tap, wait  # noqa: E402
+from cluster import Cluster, report, wait  # noqa: E402
 
 
 def comes_up(c):
@@ -43,7 +43,7 @@ if __name__ == "__main__":
     cluster = Cluster(sys.argv[1], "--listen", "127.0.0.1:0", "--runtime", "sim", "--sim-nodes", "2")
     cluster.builtin = sys.argv[2:]
     try:
-        failed = tap(cluster, [comes_up, has_its_plugins, works, ends_without_a_word])
+        failed = report([comes_up, has_its_plugins, works, ends_without_a_word], cluster, diagnose=cluster.diagnose)
     finally:
         cluster.close()
     sys.exit(1 if failed else 0)

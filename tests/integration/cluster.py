@@ -140,21 +140,21 @@ class Cluster:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def tap(cluster, steps):
-    """Runs the steps in order; the first failure of one does not end the others."""
-    print(f"1..{len(steps)}", flush=True)
+def report(tests, *arguments, diagnose=lambda: ()):
+    """Runs the tests in order and prints TAP; the first failure of one does not end the others. The number that failed."""
+    print(f"1..{len(tests)}", flush=True)
     failed = 0
-    for number, step in enumerate(steps, 1):
+    for number, test in enumerate(tests, 1):
         begin = time.monotonic()
         try:
-            step(cluster)
-            print(f"ok {number} {step.__name__} # {time.monotonic() - begin:.1f} s".replace(" # ", " - "), flush=True)
+            test(*arguments)
+            print(f"ok {number} {test.__name__} - {time.monotonic() - begin:.1f} s", flush=True)
         except Exception as problem:  # a test's report, not control flow
             failed += 1
-            print(f"not ok {number} {step.__name__}", flush=True)
+            print(f"not ok {number} {test.__name__}", flush=True)
             for line in f"{type(problem).__name__}: {problem}".splitlines():
                 print(f"# {line}")
-            for line in cluster.diagnose():
+            for line in diagnose():
                 print(f"#   {line}")
             sys.stdout.flush()
     return failed
@@ -165,7 +165,7 @@ def main(cluster_of, steps, has_network=True):
     cluster = cluster_of(sys.argv[1])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        failed = tap(cluster, steps)
+        failed = report(steps, cluster, diagnose=cluster.diagnose)
     finally:
         if os.environ.get("CUBE_TEST_KEEP") != "1":
             cluster.close()

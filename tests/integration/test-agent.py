@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 
-from cluster import HOST_IP, Cluster, isolate, run, tap, wait
+from cluster import HOST_IP, Cluster, isolate, report, run, wait
 
 CUBE = os.path.realpath(sys.argv[1])
 OTHER_IP = "192.0.2.11"
@@ -481,7 +481,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     pair = Pair()
     try:
-        failed = tap(pair, STEPS)
+        failed = report(STEPS, pair, diagnose=pair.diagnose)
     finally:
         if os.environ.get("CUBE_TEST_KEEP") != "1":
             pair.close()

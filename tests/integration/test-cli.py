@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from cluster import run, wait
+from cluster import report, run, wait
 
 CUBE = os.path.realpath(sys.argv[1])
 
@@ -334,15 +334,4 @@ TESTS = [dead_simulation_goes_down_without_containerd, broken_state_is_refused, 
          reason_does_not_come_from_the_log, foreground_notifies_its_manager]
 
 if __name__ == "__main__":
-    print(f"1..{len(TESTS)}", flush=True)
-    n_failed = 0
-    for number, test in enumerate(TESTS, 1):
-        try:
-            test()
-            print(f"ok {number} {test.__name__}", flush=True)
-        except Exception as problem:  # a test's report, not control flow
-            n_failed += 1
-            print(f"not ok {number} {test.__name__}", flush=True)
-            for line in f"{type(problem).__name__}: {problem}".splitlines():
-                print(f"# {line}", flush=True)
-    sys.exit(1 if n_failed else 0)
+    sys.exit(1 if report(TESTS) else 0)

@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 
-from cluster import isolate, run
+from cluster import isolate, report, run
 
 CUBE = os.path.realpath(sys.argv[1]) if len(sys.argv) > 1 else ""
 
@@ -127,15 +127,4 @@ if __name__ == "__main__":
         print("1..0 # SKIP needs root")
         sys.exit(0)
     isolate()
-    print(f"1..{len(TESTS)}", flush=True)
-    n_failed = 0
-    for number, test in enumerate(TESTS, 1):
-        try:
-            test()
-            print(f"ok {number} {test.__name__}", flush=True)
-        except Exception as problem:  # a test's report, not control flow
-            n_failed += 1
-            print(f"not ok {number} {test.__name__}", flush=True)
-            for text in f"{type(problem).__name__}: {problem}".splitlines():
-                print(f"# {text}", flush=True)
-    sys.exit(1 if n_failed else 0)
+    sys.exit(1 if report(TESTS) else 0)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from cluster import Cluster, isolate, run, wait
+from cluster import Cluster, isolate, report, run, wait
 
 SOURCE, BUILD = (os.path.realpath(path) for path in sys.argv[1:3])
 
@@ -114,19 +114,9 @@ TESTS = [everything_is_in_its_place, the_installed_one_runs, a_policy_builds_aga
 if __name__ == "__main__":
     if os.geteuid() == 0:
         isolate()
-    print(f"1..{len(TESTS)}", flush=True)
-    n_failed = 0
     installed = Place()
     try:
-        for number, test in enumerate(TESTS, 1):
-            try:
-                test(installed)
-                print(f"ok {number} {test.__name__}", flush=True)
-            except Exception as problem:  # a test's report, not control flow
-                n_failed += 1
-                print(f"not ok {number} {test.__name__}", flush=True)
-                for text in f"{type(problem).__name__}: {problem}".splitlines():
-                    print(f"# {text}", flush=True)
+        n_failed = report(TESTS, installed)
     finally:
         installed.close()
     sys.exit(1 if n_failed else 0)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hostaddress.h"
 #include <arpa/inet.h>
+#include <cube/scalar.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <string.h>
 
 #define OWN_LINKS "cube"
 
@@ -31,4 +33,11 @@ cube_host_address (void)
       found = g_strdup (text);
   freeifaddrs (list);
   return found;
+}
+
+char *
+cube_host_link_name (CubeContext *context, const char *prefix)
+{
+  const char *dir = cube_context_data_dir (context);
+  return g_strdup_printf ("%s%08x", prefix, cube_hash_fnv32a (dir != NULL ? dir : "", dir != NULL ? strlen (dir) : 0, 0));
 }

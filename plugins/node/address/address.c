@@ -4,24 +4,15 @@
 #include "link.h"
 #include <cube/context.h>
 #include <cube/plugin.h>
-#include <cube/scalar.h>
-#include <string.h>
 
+#define LINK_PREFIX "cubeh"
 #define DUMMY_ADDRESS "192.0.0.8" /* RFC 7600: the IPv4 dummy address */
-
-/* A name of its own for each data directory, so that several clusters live side by side. */
-static char *
-link_name (CubeContext *context)
-{
-  const char *dir = cube_context_data_dir (context);
-  return g_strdup_printf ("cubeh%08x", cube_hash_fnv32a (dir != NULL ? dir : "", dir != NULL ? strlen (dir) : 0, 0));
-}
 
 static gboolean
 address_start (gpointer state, GError **error)
 {
   CubeContext *context = state;
-  g_autofree char *name = link_name (context), *advertised = cube_context_fact (context, "advertise-address"),
+  g_autofree char *name = cube_host_link_name (context, LINK_PREFIX), *advertised = cube_context_fact (context, "advertise-address"),
                   *runtime = cube_context_fact (context, "runtime"), *teardown = cube_context_fact (context, "teardown"),
                   *found = cube_host_address ();
   if (g_strcmp0 (runtime, "cri") != 0 || teardown != NULL)
@@ -42,7 +33,7 @@ address_start (gpointer state, GError **error)
 static void
 address_stop (gpointer state)
 {
-  g_autofree char *name = link_name (state), *teardown = cube_context_fact (state, "teardown");
+  g_autofree char *name = cube_host_link_name (state, LINK_PREFIX), *teardown = cube_context_fact (state, "teardown");
   if (teardown != NULL)
     node_link_remove (name);
 }

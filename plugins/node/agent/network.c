@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pods' network on this node: one bridge, configured for CNI's bridge, host-local and portmap plugins. */
 #include "agent.h"
+#include "hostaddress.h"
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
@@ -13,14 +14,6 @@
 #include <unistd.h>
 
 #define CONFIGURATION_NAME "10-cube.conflist"
-
-/* A name of its own for each data directory, so that several clusters live side by side. */
-static char *
-network_name (NodeAgent *agent)
-{
-  const char *dir = cube_context_data_dir (agent->context);
-  return g_strdup_printf ("cube%08x", cube_hash_fnv32a (dir != NULL ? dir : "", dir != NULL ? strlen (dir) : 0, 0));
-}
 
 static char *
 configuration_dir (NodeAgent *agent)
@@ -59,7 +52,7 @@ configuration (NodeAgent *agent, const char *pod_cidr)
 {
   g_autoptr (CubeBuilder) builder = cube_builder_new ();
   CubeMut *root = cube_builder_root (builder);
-  g_autofree char *name = network_name (agent);
+  g_autofree char *name = cube_host_link_name (agent->context, "cube");
   g_autofree char *state_dir = g_build_filename (cube_context_data_dir (agent->context), "cni", NULL);
   int mtu = link_mtu ();
   cube_mut_set_string (root, "cniVersion", "0.4.0");
@@ -107,7 +100,7 @@ node_network_configure (NodeAgent *agent, const char *pod_cidr, GError **error)
   g_auto (NodeRuntime) runtime = { 0 };
   g_autofree char *dir = configuration_dir (agent);
   g_autofree char *path = g_build_filename (dir, CONFIGURATION_NAME, NULL);
-  g_autofree char *name = network_name (agent);
+  g_autofree char *name = cube_host_link_name (agent->context, "cube");
   g_autofree char *there = NULL;
   if (!check_cidr (pod_cidr, error))
     return FALSE;
@@ -158,7 +151,7 @@ node_network_remove (NodeAgent *agent)
 {
   g_autofree char *dir = configuration_dir (agent);
   g_autofree char *path = g_build_filename (dir, CONFIGURATION_NAME, NULL);
-  g_autofree char *name = network_name (agent);
+  g_autofree char *name = cube_host_link_name (agent->context, "cube");
   g_autofree char *state_dir = g_build_filename (cube_context_data_dir (agent->context), "cni", NULL);
   g_autoptr (GError) error = NULL;
   unlink (path);
