@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who asks and whether they may: credentials of the connection and the request, impersonation, authorization. */
-#include "http.h"
+#include "wire.h"
 #include <string.h>
 
 #define CACHE_US (10 * G_USEC_PER_SEC)
@@ -25,16 +25,29 @@ find_token (HttpCall *call, const char **ret_token)
   return **ret_token != '\0';
 }
 
-/* A certificate that does not verify against the cluster's CA is no identity at all. */
-static void
-check_certificate (HttpCall *call, HttpConn *conn)
+/* The certificate shown, if it verifies against the cluster's CA: else it is no identity at all. (transfer full) (nullable) It is read anew each time
+ * (every CACHE_US): kept, it would be the largest part of an idle connection. */
+static GTlsCertificate *
+verified_certificate (HttpCall *call, HttpConn *conn)
 {
-  if (conn->is_certificate_checked)
-    return;
+  if (conn->is_certificate_checked && !conn->is_verified)
+    return NULL;
+  g_autoptr (GTlsCertificate) peer = http_wire_peer (conn->wire);
+  if (!conn->is_certificate_checked)
+    conn->is_verified = peer != NULL && g_tls_certificate_verify (peer, NULL, call->server->ca) == 0;
   conn->is_certificate_checked = TRUE;
-  conn->is_verified = conn->peer != NULL && g_tls_certificate_verify (conn->peer, NULL, call->server->ca) == 0;
-  if (conn->peer != NULL && !conn->is_verified)
+  if (peer != NULL && !conn->is_verified)
     g_debug ("client certificate does not verify against the cluster's authority");
+  return conn->is_verified ? g_steal_pointer (&peer) : NULL;
+}
+
+static gboolean
+use_known_user (HttpCall *call, HttpConn *conn, guint64 generation, gint64 now)
+{
+  if (conn->user == NULL || now >= conn->user_until_us || conn->user_generation != generation)
+    return FALSE;
+  call->user = cube_user_ref (conn->user);
+  return TRUE;
 }
 
 gboolean
@@ -42,26 +55,23 @@ http_authenticate (HttpCall *call, GError **error)
 {
   HttpConn *conn = http_conn_get (call->msg);
   CubeCredentials credentials = { 0 };
+  guint64 generation = cube_registry_generation (call->server->registry, CUBE_AUTHENTICATOR);
+  gint64 now = cube_context_monotonic_us (call->server->context);
   if (conn == NULL || !find_token (call, &credentials.bearer_token))
     {
       g_propagate_error (error, unauthorized ());
       return FALSE;
     }
-  check_certificate (call, conn);
-  if (!conn->is_verified && credentials.bearer_token == NULL)
+  if (credentials.bearer_token == NULL && use_known_user (call, conn, generation, now))
+    return TRUE;
+  g_autoptr (GTlsCertificate) certificate = verified_certificate (call, conn);
+  if (certificate == NULL && credentials.bearer_token == NULL)
     {
       g_propagate_error (error, unauthorized ());
       return FALSE;
     }
-  guint64 generation = cube_registry_generation (call->server->registry, CUBE_AUTHENTICATOR);
-  gint64 now = cube_context_monotonic_us (call->server->context);
-  if (credentials.bearer_token == NULL && conn->user != NULL && now < conn->user_until_us && conn->user_generation == generation)
-    {
-      call->user = cube_user_ref (conn->user);
-      return TRUE;
-    }
-  credentials.certificate = conn->is_verified ? conn->peer : NULL;
-  credentials.remote_address = http_conn_remote (conn, call->msg);
+  credentials.certificate = certificate;
+  credentials.remote_address = http_conn_remote (conn);
   g_autoptr (GError) why = NULL;
   call->user = cube_authenticate (call->server->registry, &credentials, &why);
   if (call->user == NULL)

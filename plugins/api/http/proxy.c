@@ -121,8 +121,8 @@ break_off (Proxy *proxy)
 {
   HttpConn *conn = http_conn_get (proxy->msg);
   proxy->is_ended = TRUE;
-  if (conn != NULL && conn->socket != NULL)
-    g_socket_shutdown (conn->socket, TRUE, TRUE, NULL);
+  if (conn != NULL)
+    http_conn_abort (conn);
   soup_message_body_complete (soup_server_message_get_response_body (proxy->msg));
   soup_server_message_unpause (proxy->msg);
 }
@@ -252,7 +252,8 @@ add_forwarded (Proxy *proxy, SoupMessageHeaders *headers)
 {
   SoupMessageHeaders *asked = soup_server_message_get_request_headers (proxy->msg);
   const char *host = soup_message_headers_get_one (asked, "Host"), *before = soup_message_headers_get_list (asked, "X-Forwarded-For");
-  const char *remote = http_conn_remote (http_conn_get (proxy->msg), proxy->msg);
+  HttpConn *conn = http_conn_get (proxy->msg);
+  const char *remote = conn != NULL ? http_conn_remote (conn) : "";
   g_autofree char *chain = before != NULL ? g_strdup_printf ("%s, %s", before, remote) : g_strdup (remote);
   soup_message_headers_replace (headers, "X-Forwarded-For", chain);
   soup_message_headers_replace (headers, "X-Forwarded-Uri", g_uri_get_path (soup_server_message_get_uri (proxy->msg)));

@@ -27,7 +27,7 @@ http_wants_gzip (HttpCall *call)
     return FALSE;
   HttpConn *conn = http_conn_get (call->msg);
   /* on the machine itself copying is cheaper than compressing */
-  if (conn == NULL || http_conn_is_loopback (conn, call->msg))
+  if (conn == NULL || http_conn_is_loopback (conn))
     return FALSE;
   return http_accepts_coding (soup_message_headers_get_list (soup_server_message_get_request_headers (call->msg), "Accept-Encoding"),
                               "gzip");

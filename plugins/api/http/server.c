@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listening: one SoupServer a worker on the same port, connections counted, timed and bounded. */
+#include "engine.h"
 #include "http.h"
 #include "stream.h"
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,7 +14,8 @@
 #define RENEWAL_US (30 * 24 * 3600 * (gint64) G_USEC_PER_SEC)
 #define DRAIN_US (5 * G_USEC_PER_SEC)
 
-static GQuark conn_quark, connected_quark;
+static GQuark conn_quark;
+static void arm_sweep (HttpWorker *worker);
 
 /* ---- connections ---- */
 
@@ -24,44 +25,52 @@ worker_unref (gpointer data)
   HttpWorker *worker = data;
   if (!g_atomic_int_dec_and_test (&worker->ref_count))
     return;
-  g_clear_object (&worker->socket);
+  g_clear_object (&worker->local_address);
+  g_clear_pointer (&worker->credentials, http_credentials_unref);
   g_string_free (worker->scratch, TRUE);
+  g_free (worker->inbox);
   g_free (worker);
 }
 
-/* libsoup never lets go of the peer's certificate that it gave the first message (14 KB a connection). Once all else of the connection is gone,
- * a second reference is that one. */
-static void
-release_peer (gpointer data)
+HttpConn *
+http_conn_new (HttpWorker *worker, GSocketAddress *address)
 {
-  GObject *peer = data;
-  if (g_atomic_int_get ((gint *) &peer->ref_count) == 2)
-    g_object_unref (peer);
-  /* cppcheck-suppress doubleFree ; counted references */
-  g_object_unref (peer);
+  HttpConn *conn = g_new0 (HttpConn, 1);
+  conn->worker = worker;
+  g_atomic_int_inc (&worker->ref_count);
+  g_atomic_int_add (&worker->server->n_connections, 1);
+  conn->link.data = conn;
+  g_queue_push_tail_link (&worker->conns, &conn->link);
+  conn->address = address;
+  g_object_set_qdata (G_OBJECT (address), conn_quark, conn);
+  conn->is_loopback = -1;
+  conn->write_us = worker->server->config.write_us;
+  http_conn_set_phase (conn, HTTP_PHASE_IDLE);
+  arm_sweep (worker);
+  return conn;
 }
 
-static void
-conn_free (gpointer data)
+void
+http_conn_free (HttpConn *conn)
 {
-  HttpConn *conn = data;
   if (conn->soup != NULL)
     g_object_remove_weak_pointer (conn->soup, (gpointer *) &conn->soup);
   g_queue_unlink (&conn->worker->conns, &conn->link);
   g_atomic_int_add (&conn->worker->server->n_connections, -1);
-  if (conn->peer != NULL) /* the TLS connection is being freed, and frees its reference after us */
-    cube_loop_post (conn->worker->loop, release_peer, g_steal_pointer (&conn->peer), NULL);
+  g_object_set_qdata (G_OBJECT (conn->address), conn_quark, NULL);
+  g_object_unref (conn->address);
   cube_user_unref (conn->user);
   worker_unref (conn->worker);
   g_free (conn->remote);
   g_free (conn);
 }
 
+/* libsoup hands the address on as it is: an object of this connection alone. */
 HttpConn *
 http_conn_get (SoupServerMessage *msg)
 {
-  GSocket *socket = soup_server_message_get_socket (msg);
-  return socket != NULL ? g_object_get_qdata (G_OBJECT (socket), conn_quark) : NULL;
+  GSocketAddress *address = soup_server_message_get_remote_address (msg);
+  return address != NULL ? g_object_get_qdata (G_OBJECT (address), conn_quark) : NULL;
 }
 
 void
@@ -73,29 +82,33 @@ http_conn_set_phase (HttpConn *conn, HttpPhase phase)
   conn->since_us = cube_context_monotonic_us (conn->worker->server->context);
 }
 
+void
+http_conn_abort (HttpConn *conn)
+{
+  http_wire_flush (conn->wire);
+  if (http_wire_fd (conn->wire) >= 0)
+    shutdown (http_wire_fd (conn->wire), SHUT_RDWR);
+}
+
+static GInetAddress *
+inet_of (const HttpConn *conn)
+{
+  return G_IS_INET_SOCKET_ADDRESS (conn->address) ? g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (conn->address)) : NULL;
+}
+
 const char *
-http_conn_remote (HttpConn *conn, SoupServerMessage *msg)
+http_conn_remote (HttpConn *conn)
 {
   if (conn->remote == NULL)
-    {
-      GSocketAddress *address = soup_server_message_get_remote_address (msg);
-      if (G_IS_INET_SOCKET_ADDRESS (address))
-        conn->remote = g_inet_address_to_string (g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
-      else
-        conn->remote = g_strdup ("");
-    }
+    conn->remote = inet_of (conn) != NULL ? g_inet_address_to_string (inet_of (conn)) : g_strdup ("");
   return conn->remote;
 }
 
 gboolean
-http_conn_is_loopback (HttpConn *conn, SoupServerMessage *msg)
+http_conn_is_loopback (HttpConn *conn)
 {
   if (conn->is_loopback < 0)
-    {
-      GSocketAddress *address = soup_server_message_get_remote_address (msg);
-      conn->is_loopback = G_IS_INET_SOCKET_ADDRESS (address)
-                          && g_inet_address_get_is_loopback (g_inet_socket_address_get_address (G_INET_SOCKET_ADDRESS (address)));
-    }
+    conn->is_loopback = inet_of (conn) != NULL && g_inet_address_get_is_loopback (inet_of (conn));
   return conn->is_loopback;
 }
 
@@ -116,15 +129,14 @@ allowed_us (const HttpConfig *config, const HttpConn *conn)
     {
     case HTTP_PHASE_IDLE: return conn->is_used ? config->idle_us : config->header_us;
     case HTTP_PHASE_READING: return config->body_us;
-    case HTTP_PHASE_WRITING: return config->write_us;
+    case HTTP_PHASE_WRITING: return conn->write_us;
     default: return G_MAXINT64;
     }
 }
 
 /* ---- what libsoup before 3.4 forgets ----
- * It keeps one reference too many on every accepted socket, and never disconnects a kept-alive connection whose client goes away between two
- * requests: descriptor, TLS state and all (60 KB each) would stay for ever. Both are put right here; where libsoup did its part there is nothing
- * left to find. */
+ * It never disconnects a kept-alive connection whose client goes away between two requests: descriptor, TLS state and all would stay for ever. This
+ * is put right here; where libsoup did its part there is nothing left to find. */
 
 static _Thread_local GObject *current_soup; /* the SoupServerConnection whose signal is being emitted */
 static gulong request_hook;
@@ -175,17 +187,9 @@ remember_soup (HttpConn *conn)
 static gboolean
 reap (HttpConn *conn)
 {
-  char byte;
-  if (g_socket_is_closed (conn->socket))
-    {
-      if (g_atomic_int_get ((gint *) &((GObject *) conn->socket)->ref_count) != 1)
-        return FALSE;
-      g_object_unref (conn->socket);
-      return TRUE;
-    }
   /* a message still there would be told "disconnected" and then go on reading: only when the server's list alone holds the connection */
   if (!conn->is_hung_up || conn->phase != HTTP_PHASE_IDLE || conn->soup == NULL || g_atomic_int_get ((gint *) &conn->soup->ref_count) != 1
-      || recv (g_socket_get_fd (conn->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+      || !http_wire_is_over (conn->wire))
     return FALSE;
   g_signal_emit_by_name (conn->soup, "disconnected"); /* the server lets go of it */
   return TRUE;
@@ -231,101 +235,32 @@ sweep (gpointer data)
       HttpConn *conn = l->data;
       next = l->next;
       if (!reap (conn) && now - conn->since_us > allowed_us (&worker->server->config, conn))
-        shutdown (g_socket_get_fd (conn->socket), SHUT_RDWR);
+        http_conn_abort (conn);
     }
   if (worker->conns.length > 0)
     arm_sweep (worker);
 }
 
-static void
-set_keepalive (int fd)
+/* The handshake is done: libsoup may have it. */
+void
+http_conn_open (HttpConn *conn)
 {
-  int on = 1, idle = 30, interval = 10, count = 3;
-  guint user_timeout_ms = 60000;
-  setsockopt (fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  setsockopt (fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-  setsockopt (fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-  setsockopt (fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-  setsockopt (fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
+  g_autoptr (GError) error = NULL;
+  if (!soup_server_accept_iostream (conn->worker->soup, G_IO_STREAM (conn->wire), conn->worker->local_address, conn->address, &error))
+    g_warning ("%s: connection not accepted: %s", http_conn_remote (conn), error != NULL ? error->message : "?");
 }
 
-/* libsoup before 3.4 never lets go of the first message of a connection whose TLS handshake fails, nor the message of its connection: each such
- * attempt would cost 50 KB for ever. Whether it still hangs there is looked at later; newer versions have freed it by then. */
-static void
-release_unconnected (gpointer data)
-{
-  GWeakRef *weak = data;
-  GObject *msg = g_weak_ref_get (weak);
-  if (msg != NULL && g_atomic_int_get ((gint *) &msg->ref_count) == 2)
-    g_object_unref (msg);
-  g_clear_object (&msg);
-}
-
-static void
-weak_free (gpointer data)
-{
-  g_weak_ref_clear (data);
-  g_free (data);
-}
-
-static void
-message_connected (SoupServerMessage *msg, gpointer data)
-{
-  HttpConn *conn = http_conn_get (msg);
-  GTlsCertificate *peer = soup_server_message_get_tls_peer_certificate (msg); /* later messages of the connection do not have it */
-  g_object_set_qdata (G_OBJECT (msg), connected_quark, msg);
-  if (conn != NULL && conn->peer == NULL && peer != NULL)
-    conn->peer = g_object_ref (peer);
-}
-
-static void
-message_disconnected (SoupServerMessage *msg, gpointer data)
-{
-  HttpWorker *worker = data;
-  if (g_object_get_qdata (G_OBJECT (msg), connected_quark) != NULL)
-    return;
-  GWeakRef *weak = g_new0 (GWeakRef, 1);
-  g_weak_ref_init (weak, msg);
-  cube_loop_post (worker->loop, release_unconnected, weak, weak_free);
-}
-
-/* libsoup starts the first message of a connection when it accepts it, further ones at their first byte. */
+/* libsoup starts the first message of a connection when it is given it, further ones at their first byte. */
 static void
 request_started (SoupServer *soup, SoupServerMessage *msg, gpointer data)
 {
-  HttpWorker *worker = data;
-  GSocket *socket = soup_server_message_get_socket (msg);
   HttpConn *conn = http_conn_get (msg);
-  if (conn != NULL)
-    {
-      remember_soup (conn);
-      http_conn_set_phase (conn, HTTP_PHASE_READING);
-      return;
-    }
-  if (socket == NULL)
+  if (conn == NULL)
     return;
   add_request_hook ();
-  g_signal_connect (msg, "connected", G_CALLBACK (message_connected), NULL);
-  g_signal_connect (msg, "disconnected", G_CALLBACK (message_disconnected), worker);
-  conn = g_new0 (HttpConn, 1);
-  conn->worker = worker;
-  g_atomic_int_inc (&worker->ref_count);
-  conn->socket = socket;
-  conn->is_loopback = -1;
-  conn->link.data = conn;
-  g_queue_push_tail_link (&worker->conns, &conn->link);
-  g_object_set_qdata_full (G_OBJECT (socket), conn_quark, conn, conn_free);
   remember_soup (conn);
-  http_conn_set_phase (conn, HTTP_PHASE_IDLE);
-  http_stream_watch_conn (conn);
-  set_keepalive (g_socket_get_fd (socket));
-  gint before = g_atomic_int_add (&worker->server->n_connections, 1);
-  if (before >= worker->server->config.max_connections || g_atomic_int_get (&worker->server->is_stopping))
-    {
-      cube_metric_add ("cube_http_connections_refused_total", NULL, 1);
-      shutdown (g_socket_get_fd (socket), SHUT_RDWR);
-    }
-  arm_sweep (worker);
+  if (conn->is_used)
+    http_conn_set_phase (conn, HTTP_PHASE_READING);
 }
 
 static void
@@ -345,19 +280,6 @@ request_ended (SoupServer *soup, SoupServerMessage *msg, gpointer data)
   http_conn_set_phase (conn, HTTP_PHASE_IDLE);
   if (conn->is_hung_up)
     http_conn_hung_up (conn);
-}
-
-/* Any certificate may be shown; whether it is an identity is judged per connection (auth.c). */
-static gboolean
-accept_certificate (SoupServerMessage *msg, GTlsCertificate *certificate, GTlsCertificateFlags errors, gpointer data)
-{
-  return TRUE;
-}
-
-static void
-connect_certificate (SoupServer *soup, SoupServerMessage *msg, gpointer data)
-{
-  g_signal_connect (msg, "accept-certificate", G_CALLBACK (accept_certificate), NULL);
 }
 
 /* ---- sockets ---- */
@@ -451,22 +373,37 @@ wait_pending (HttpServer *server)
   g_mutex_unlock (&server->lock);
 }
 
+/* libsoup keeps no connection alive unless it listens itself: it gets a socket on which nothing can ever come. */
+static gboolean
+keep_alive (HttpWorker *worker, GError **error)
+{
+  int pair[2];
+  if (socketpair (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+    {
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "socketpair: %s", g_strerror (errno));
+      return FALSE;
+    }
+  worker->silent_fd = pair[1];
+  g_autoptr (GSocket) socket = g_socket_new_from_fd (pair[0], error);
+  if (socket == NULL)
+    close (pair[0]);
+  return socket != NULL && soup_server_listen_socket (worker->soup, socket, 0, error);
+}
+
 static void
 worker_start (gpointer data)
 {
   HttpWorker *worker = data;
   GError *error = NULL;
-  worker->soup = g_object_new (SOUP_TYPE_SERVER, "tls-certificate", worker->server->certificate, "tls-auth-mode",
-                               G_TLS_AUTHENTICATION_REQUESTED, "raw-paths", TRUE, "server-header", NULL, NULL);
+  worker->soup = g_object_new (SOUP_TYPE_SERVER, "raw-paths", TRUE, "server-header", NULL, NULL);
   g_signal_connect (worker->soup, "request-started", G_CALLBACK (request_started), worker);
-  g_signal_connect (worker->soup, "request-started", G_CALLBACK (connect_certificate), worker);
   g_signal_connect (worker->soup, "request-read", G_CALLBACK (request_read), worker);
   g_signal_connect (worker->soup, "request-finished", G_CALLBACK (request_ended), worker);
   g_signal_connect (worker->soup, "request-aborted", G_CALLBACK (request_ended), worker);
   soup_server_add_early_handler (worker->soup, NULL, http_handle_early, worker, NULL);
   soup_server_add_handler (worker->soup, NULL, http_handle, worker, NULL);
-  http_streams_start (worker);
-  soup_server_listen_socket (worker->soup, worker->socket, SOUP_SERVER_LISTEN_HTTPS, &error);
+  if (keep_alive (worker, &error))
+    http_engine_start (worker, &error);
   report (worker->server, error);
 }
 
@@ -478,17 +415,16 @@ add_worker (HttpServer *server, guint index, int fd, GError **error)
   worker->ref_count = 1;
   worker->server = server;
   worker->index = index;
-  worker->epoll_fd = -1;
+  worker->epoll_fd = worker->silent_fd = -1;
+  worker->listen_fd = fd;
+  worker->credentials = http_credentials_ref (server->credentials);
   worker->scratch = g_string_new (NULL);
   worker->loop = cube_context_get_loop (server->context, name);
   g_ptr_array_add (server->workers, worker);
-  worker->socket = g_socket_new_from_fd (fd, error);
-  if (worker->socket == NULL)
-    {
-      close (fd);
-      return FALSE;
-    }
-  g_socket_set_listen_backlog (worker->socket, 1024);
+  struct sockaddr_storage native;
+  socklen_t size = sizeof native;
+  if (getsockname (fd, (struct sockaddr *) &native, &size) == 0)
+    worker->local_address = g_socket_address_new_from_native (&native, size);
   if (cube_loop_get_main_context (worker->loop) == NULL)
     {
       g_set_error_literal (error, CUBE_ERROR, CUBE_ERROR_NOT_IMPLEMENTED,
@@ -502,8 +438,12 @@ static void
 worker_renew (gpointer data)
 {
   HttpWorker *worker = data;
-  if (worker->soup != NULL)
-    soup_server_set_tls_certificate (worker->soup, worker->server->certificate);
+  HttpServer *server = worker->server;
+  g_mutex_lock (&server->lock);
+  HttpCredentials *old = g_steal_pointer (&worker->credentials);
+  worker->credentials = http_credentials_ref (server->credentials);
+  g_mutex_unlock (&server->lock);
+  http_credentials_unref (old);
 }
 
 static void
@@ -511,14 +451,18 @@ renew_work (gpointer data)
 {
   HttpServer *server = data;
   g_autoptr (GError) error = NULL;
-  GTlsCertificate *certificate = NULL, *ca = NULL;
-  if (!http_make_certificate (server, &certificate, &ca, &error))
+  HttpCredentials *credentials = NULL;
+  GTlsCertificate *ca = NULL;
+  if (!http_make_credentials (server, &credentials, &ca, &error))
     {
       g_warning ("server certificate not renewed: %s", error->message);
       return;
     }
-  /* the old one is left to the workers that may be reading it: one a month */
-  g_atomic_pointer_set (&server->certificate, certificate);
+  g_mutex_lock (&server->lock);
+  HttpCredentials *old = g_steal_pointer (&server->credentials);
+  server->credentials = credentials;
+  g_mutex_unlock (&server->lock);
+  http_credentials_unref (old);
   g_clear_object (&ca);
   for (guint i = 0; i < server->workers->len; i++)
     {
@@ -567,7 +511,6 @@ gboolean
 http_server_start (HttpServer *server, GError **error)
 {
   conn_quark = g_quark_from_static_string ("cube-http-connection");
-  connected_quark = g_quark_from_static_string ("cube-http-connected");
   g_autofree char *address = cube_context_fact (server->context, "listen-address");
   g_autofree char *port_text = cube_context_fact (server->context, "listen-port");
   const char *where = address != NULL && *address != '\0' ? address : "127.0.0.1";
@@ -584,7 +527,7 @@ http_server_start (HttpServer *server, GError **error)
   server->client = cube_context_client (server->context);
   server->schema = cube_context_schema (server->context);
   g_atomic_int_set (&server->is_stopping, 0);
-  if (!http_make_certificate (server, &server->certificate, &server->ca, error) || !make_sockets (server, where, &port, n, fds, error))
+  if (!http_make_credentials (server, &server->credentials, &server->ca, error) || !make_sockets (server, where, &port, n, fds, error))
     return FALSE;
   server->workers = g_ptr_array_new_with_free_func (worker_unref);
   for (guint i = 0; i < n; i++)
@@ -624,18 +567,39 @@ worker_close (gpointer data)
   report (worker->server, NULL);
 }
 
+/* Those in the middle of their handshake are the engine's alone. */
+static void
+close_greetings (HttpWorker *worker)
+{
+  GList *next;
+  for (GList *l = worker->conns.head; l != NULL; l = next)
+    {
+      HttpWire *wire = ((HttpConn *) l->data)->wire;
+      next = l->next;
+      if (wire->is_open || wire->is_closed)
+        continue;
+      http_wire_close (wire);
+      g_object_unref (wire);
+    }
+}
+
 static void
 worker_stop (gpointer data)
 {
   HttpWorker *worker = data;
-  http_streams_stop (worker);
+  http_streams_close (worker);
   if (worker->soup != NULL)
     soup_server_disconnect (worker->soup);
+  close_greetings (worker);
   g_clear_object (&worker->soup);
   if (worker->proxies != NULL)
     soup_session_abort (worker->proxies);
   g_clear_object (&worker->proxies);
   reap_all (worker);
+  http_engine_stop (worker);
+  if (worker->silent_fd >= 0)
+    close (worker->silent_fd);
+  worker->silent_fd = -1;
   g_clear_pointer (&worker->sweep, cube_timer_cancel);
   if (worker->index == 0)
     g_clear_pointer (&worker->server->renewal, cube_timer_cancel);
@@ -674,7 +638,7 @@ http_server_stop (HttpServer *server)
     }
   g_atomic_int_set (&server->is_started, 0);
   g_clear_pointer (&server->workers, g_ptr_array_unref);
-  g_clear_object (&server->certificate);
+  g_clear_pointer (&server->credentials, http_credentials_unref);
   g_clear_object (&server->ca);
   g_clear_pointer (&server->address, g_free);
 }

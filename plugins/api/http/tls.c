@@ -73,7 +73,7 @@ find_authority (HttpServer *server, GError **error)
 }
 
 gboolean
-http_make_certificate (HttpServer *server, GTlsCertificate **ret_certificate, GTlsCertificate **ret_ca, GError **error)
+http_make_credentials (HttpServer *server, HttpCredentials **ret_credentials, GTlsCertificate **ret_ca, GError **error)
 {
   const CubeImpl *authority = find_authority (server, error);
   if (authority == NULL)
@@ -96,14 +96,13 @@ http_make_certificate (HttpServer *server, GTlsCertificate **ret_certificate, GT
       return FALSE;
     }
   /* the authority goes along: who knows nothing but its hash (an agent that joins) can check the rest */
-  g_autofree char *both = g_strconcat (certificate_pem, "\n", ca_pem, "\n", key_pem, NULL);
-  g_autoptr (GTlsCertificate) certificate = g_tls_certificate_new_from_pem (both, -1, error);
-  g_autoptr (GTlsCertificate) ca = certificate != NULL ? g_tls_certificate_new_from_pem (ca_pem, -1, error) : NULL;
+  g_autofree char *chain = g_strconcat (certificate_pem, "\n", ca_pem, "\n", NULL);
+  g_autoptr (GTlsCertificate) ca = g_tls_certificate_new_from_pem (ca_pem, -1, error);
+  HttpCredentials *credentials = ca != NULL ? http_credentials_new (chain, key_pem, error) : NULL;
   memset (key_pem, 0, strlen (key_pem));
-  memset (both, 0, strlen (both));
-  if (ca == NULL)
+  if (credentials == NULL)
     return FALSE;
-  *ret_certificate = g_steal_pointer (&certificate);
+  *ret_credentials = credentials;
   *ret_ca = g_steal_pointer (&ca);
   return TRUE;
 }
