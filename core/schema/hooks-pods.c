@@ -12,14 +12,22 @@ static const CubePath spec_path = { NULL, "spec", 0, FALSE };
 static const CubePath metadata_path = { NULL, "metadata", 0, FALSE };
 
 static void
-check_annotations (CubeView metadata, CubeView spec, CubeFieldErrors *errors)
+check_annotations (CubeView metadata, CubeView spec, gboolean is_create, CubeFieldErrors *errors)
 {
   CubeView annotations = cube_view_member (metadata, "annotations");
   if (cube_view_length (annotations) == 0)
     return;
+  if (cube_has_profiles (annotations))
+    {
+      cube_check_profiles (errors, &CUBE_AT (&metadata_path, "annotations"), annotations, spec);
+      if (is_create)
+        cube_check_profiles_match (errors, &spec_path, annotations, spec);
+    }
   CubeView mirror = cube_view_member (annotations, MIRROR),
            cost = cube_view_member (annotations, "controller.kubernetes.io/pod-deletion-cost");
   CubePath at = CUBE_AT (&metadata_path, "annotations");
+  if (cube_view_exists (mirror) && cube_view_length (cube_view_member (spec, "resourceClaims")) > 0)
+    cube_field_errors_add (errors, "Forbidden", "", cube_view_none (), "static pods do not support resource claims");
   if (cube_view_exists (mirror) && cube_is_empty (cube_view_member (spec, "nodeName")))
     cube_check_add (errors, "Invalid", &CUBE_AT_KEY (&at, MIRROR), mirror, "must set spec.nodeName if mirror pod annotation is set");
   if (cube_view_exists (cost))
@@ -112,6 +120,31 @@ check_old_gates (CubeView spec, CubeView old, CubeFieldErrors *errors)
     }
 }
 
+static gboolean
+starts_with (CubeView list, CubeView start)
+{
+  for (guint i = 0; i < cube_view_length (start); i++)
+    if (!cube_view_equal (cube_view_element (list, i), cube_view_element (start, i)))
+      return FALSE;
+  return TRUE;
+}
+
+/* A term that says nothing matches nothing: it stays as it is. */
+static void
+check_gated_term (CubeView term, CubeView old, guint index, CubeFieldErrors *errors)
+{
+  CubeView expressions = cube_view_member (old, "matchExpressions"), fields = cube_view_member (old, "matchFields");
+  gboolean is_same = cube_view_length (expressions) == 0 && cube_view_length (fields) == 0
+                         ? cube_view_length (cube_view_member (term, "matchExpressions")) == 0
+                               && cube_view_length (cube_view_member (term, "matchFields")) == 0
+                         : starts_with (cube_view_member (term, "matchExpressions"), expressions)
+                               && starts_with (cube_view_member (term, "matchFields"), fields);
+  g_autofree char *path =
+      g_strdup_printf ("spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[%u]", index);
+  if (!is_same)
+    cube_field_errors_add (errors, "Invalid", path, term, "only additions are allowed (no mutations or deletions)");
+}
+
 /* While it is gated a pod may narrow where it goes. */
 static void
 check_gated_placement (CubeView spec, CubeView old, CubeFieldErrors *errors)
@@ -132,6 +165,9 @@ check_gated_placement (CubeView spec, CubeView old, CubeFieldErrors *errors)
   if (cube_view_length (old_terms) > 0 && cube_view_length (terms) != cube_view_length (old_terms))
     cube_field_errors_add (errors, "Invalid", "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
                            terms, "no additions/deletions to non-empty NodeSelectorTerms list are allowed");
+  else
+    for (guint i = 0; i < cube_view_length (old_terms); i++)
+      check_gated_term (cube_view_element (terms, i), cube_view_element (old_terms, i), i, errors);
 }
 
 static void
@@ -199,6 +235,8 @@ check_update (CubeView object, CubeView old_object, CubeFieldErrors *errors)
       cube_check_add (errors, "Forbidden", &CUBE_AT_KEY (&at, MIRROR), cube_view_none (), "may not %s mirror pod annotation",
                       cube_view_exists (old_mirror) ? "remove or update" : "add");
     }
+  cube_check_profiles_kept (errors, &CUBE_AT (&metadata_path, "annotations"), cube_view_get (object, "metadata", "annotations"),
+                            cube_view_get (old_object, "metadata", "annotations"));
   if (cube_view_equal (spec, old))
     return;
   for (guint i = 0; i < G_N_ELEMENTS (lists); i++)
@@ -239,50 +277,6 @@ check_ephemeral_update (CubeView object, CubeView old, CubeFieldErrors *errors)
     }
 }
 
-static void
-check_resize_keys (CubeView now, CubeView before, const CubePath *path, CubeFieldErrors *errors)
-{
-  static const char *const sides[][2] = { { "requests", "resource requests cannot be removed" },
-                                          { "limits", "resource limits cannot be removed" } };
-  CubeIter it;
-  const char *key;
-  for (guint i = 0; i < G_N_ELEMENTS (sides); i++)
-    for (cube_iter_init (&it, cube_view_get (before, "resources", sides[i][0])); cube_iter_next (&it, &key, NULL);)
-      if (!cube_view_exists (cube_view_get (now, "resources", sides[i][0], key)))
-        {
-          CubePath at = CUBE_AT (path, "resources");
-          cube_check_add (errors, "Forbidden", &CUBE_AT (&at, sides[i][0]), cube_view_none (), "%s", sides[i][1]);
-          break;
-        }
-}
-
-static void
-check_resize (CubeView object, CubeView old, CubeFieldErrors *errors)
-{
-  static const char *const lists[] = { "containers", "initContainers" };
-  CubeView spec = cube_view_member (object, "spec"), old_spec = cube_view_member (old, "spec");
-  cube_check_pod_resize (errors, object, old);
-  if (cube_view_exists (cube_view_get (object, "metadata", "annotations", MIRROR)))
-    cube_field_errors_add (errors, "Forbidden", "", cube_view_none (), "static pods cannot be resized");
-  if (g_strcmp0 (cube_view_get_string (spec, "os", "name"), "windows") == 0)
-    cube_field_errors_add (errors, "Forbidden", "", cube_view_none (), "windows pods cannot be resized");
-  if (strcmp (cube_pod_qos_class (spec), cube_view_string_or (cube_view_get (old, "status", "qosClass"), cube_pod_qos_class (old_spec)))
-      != 0)
-    cube_check_add_text (errors, "Invalid", &spec_path, cube_pod_qos_class (spec), "Pod QOS Class may not change as a result of resizing");
-  for (guint i = 0; i < G_N_ELEMENTS (lists); i++)
-    {
-      CubePath at = CUBE_AT (&spec_path, lists[i]);
-      CubeView now = cube_view_member (spec, lists[i]), before = cube_view_member (old_spec, lists[i]);
-      if (cube_view_length (now) != cube_view_length (before))
-        {
-          cube_check_add (errors, "Forbidden", &at, cube_view_none (), "%s may not be added or removed on resize", lists[i]);
-          continue;
-        }
-      for (guint c = 0; c < cube_view_length (now); c++)
-        check_resize_keys (cube_view_element (now, c), cube_view_element (before, c), &CUBE_AT_INDEX (&at, c), errors);
-    }
-}
-
 void
 cube_hook_pod (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
@@ -301,9 +295,9 @@ cube_hook_pod (const char *subresource, CubeView object, CubeView old, CubeField
   /* an update that leaves the spec alone (labels, finalizers) has nothing new to check */
   if (!cube_view_exists (old) || !cube_view_equal (spec, cube_view_member (old, "spec")))
     cube_check_pod_spec (errors, &spec_path, spec, metadata, FALSE);
-  check_annotations (metadata, spec, errors);
+  check_annotations (metadata, spec, !cube_view_exists (old), errors);
   if (is_resize)
-    check_resize (object, old, errors);
+    cube_check_pod_resize (errors, object, old);
   else if (is_ephemeral)
     check_ephemeral_update (object, old, errors);
   else if (cube_view_exists (old))

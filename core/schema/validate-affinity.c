@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a pod may go: node selectors, affinity, tolerations, spread. */
-#include "validate.h"
+#include "validate-more.h"
 
 static void
 check_node_requirement (CubeFieldErrors *errors, const CubePath *path, CubeView requirement)
@@ -157,6 +157,20 @@ check_label_keys (CubeFieldErrors *errors, const CubePath *path, CubeView term, 
 }
 
 static void
+check_both_keys (CubeFieldErrors *errors, const CubePath *path, CubeView term)
+{
+  CubeView other = cube_view_member (term, "mismatchLabelKeys"), v;
+  CubePath list = CUBE_AT (path, "matchLabelKeys");
+  CubeIter it;
+  guint i = 0;
+  if (cube_view_length (other) == 0)
+    return;
+  for (cube_iter_init (&it, cube_view_member (term, "matchLabelKeys")); cube_iter_next (&it, NULL, &v); i++)
+    if (cube_list_has (other, cube_view_string_or (v, "")))
+      cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&list, i), v, "exists in both matchLabelKeys and mismatchLabelKeys");
+}
+
+static void
 check_pod_term (CubeFieldErrors *errors, const CubePath *path, CubeView term)
 {
   CubeIter it;
@@ -169,6 +183,7 @@ check_pod_term (CubeFieldErrors *errors, const CubePath *path, CubeView term)
       cube_check_add (errors, "Invalid", &CUBE_AT (path, "namespace"), v, "%s", why);
   check_label_keys (errors, path, term, "matchLabelKeys", FALSE);
   check_label_keys (errors, path, term, "mismatchLabelKeys", FALSE);
+  check_both_keys (errors, path, term);
   if (cube_is_empty (key))
     cube_check_add (errors, "Required", &CUBE_AT (path, "topologyKey"), cube_view_none (), "can not be empty");
   else if ((why = cube_name_check_qualified (cube_view_string_or (key, ""))) != NULL)
@@ -215,17 +230,21 @@ cube_check_tolerations (CubeFieldErrors *errors, const CubePath *path, CubeView 
       CubePath at = CUBE_AT_INDEX (path, i), operator_at = CUBE_AT (&at, "operator");
       CubeView operator= cube_view_member (v, "operator"), value = cube_view_member (v, "value"), effect = cube_view_member (v, "effect");
       const char *key = cube_view_string_or (cube_view_member (v, "key"), ""), *op = cube_view_string_or (operator, ""), *why;
+      gboolean is_exists = strcmp (op, "Exists") == 0, is_equal = !is_exists && (*op == '\0' || strcmp (op, "Equal") == 0);
       if (*key != '\0' && (why = cube_name_check_qualified (key)) != NULL)
         cube_check_add (errors, "Invalid", &CUBE_AT (&at, "key"), cube_view_member (v, "key"), "%s", why);
-      if (*key == '\0' && strcmp (op, "Exists") != 0)
+      if (*key == '\0' && !is_exists)
         cube_check_add_text (errors, "Invalid", &operator_at, op,
                              "operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
       if (cube_view_exists (cube_view_member (v, "tolerationSeconds")) && g_strcmp0 (cube_view_string (effect), "NoExecute") != 0)
         cube_check_add_text (errors, "Invalid", &CUBE_AT (&at, "effect"), cube_view_string_or (effect, ""),
                              "effect must be 'NoExecute' when `tolerationSeconds` is set");
-      if ((*op == '\0' || strcmp (op, "Equal") == 0) && (why = cube_name_check_label_value (cube_view_string_or (value, ""))) != NULL)
+      if (is_equal && (why = cube_name_check_label_value (cube_view_string_or (value, ""))) != NULL)
         cube_check_add (errors, "Invalid", &operator_at, value, "%s", why);
-      if (strcmp (op, "Exists") == 0 && !cube_is_empty (value))
+      if (!is_exists && !is_equal)
+        cube_check_add (errors, "NotSupported", &operator_at, operator, "supported values: \"Equal\", \"Exists\"%s",
+                        strcmp (op, "Lt") == 0 || strcmp (op, "Gt") == 0 ? ", \"Lt\", \"Gt\"" : "");
+      if (is_exists && !cube_is_empty (value))
         cube_check_add (errors, "Invalid", &operator_at, value, "value must be empty when `operator` is 'Exists'");
     }
 }

@@ -95,13 +95,19 @@ has_backstep (const char *text)
 }
 
 void
+cube_check_no_backsteps (CubeFieldErrors *errors, const CubePath *path, CubeView value)
+{
+  if (has_backstep (cube_view_string_or (value, "")))
+    cube_check_add (errors, "Invalid", path, value, "must not contain '..'");
+}
+
+void
 cube_check_relative_path (CubeFieldErrors *errors, const CubePath *path, CubeView value)
 {
   const char *text = cube_view_string_or (value, "");
   if (*text == '/')
     cube_check_add (errors, "Invalid", path, value, "must be a relative path");
-  if (has_backstep (text))
-    cube_check_add (errors, "Invalid", path, value, "must not contain '..'");
+  cube_check_no_backsteps (errors, path, value);
 }
 
 int

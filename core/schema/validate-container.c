@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Containers of all kinds: ports, environment, mounts, resources, probes, lifecycle. */
-#include "validate.h"
-
-typedef struct {
-  const CubePodCheck *pod;
-  CubeFieldErrors *errors;
-  CubeView container;
-  CubeContainerKind kind;
-  gboolean is_sidecar;
-} Check;
+#include "validate-container.h"
 
 /* ---- ports ---- */
 
 static void
-check_host_port (const Check *check, const CubePath *at, CubeView port, GHashTable **taken)
+check_host_port (const CubeContainerCheck *check, const CubePath *at, CubeView port, GHashTable **taken)
 {
   CubeView host = cube_view_member (port, "hostPort");
   gint64 number = cube_view_int (host, 0), inside = cube_view_get_int (port, 0, "containerPort");
@@ -31,7 +23,7 @@ check_host_port (const Check *check, const CubePath *at, CubeView port, GHashTab
 }
 
 static void
-check_ports (const Check *check, const CubePath *path, CubeView ports, GHashTable **taken)
+check_ports (const CubeContainerCheck *check, const CubePath *path, CubeView ports, GHashTable **taken)
 {
   g_autoptr (GHashTable) names = NULL, own = NULL;
   CubeIter it;
@@ -58,6 +50,18 @@ check_ports (const Check *check, const CubePath *path, CubeView ports, GHashTabl
 }
 
 /* ---- environment ---- */
+
+static CubeView
+find_volume (const CubePodCheck *pod, CubeView name)
+{
+  CubeIter it;
+  CubeView v;
+  const char *text = cube_view_string (name);
+  for (cube_iter_init (&it, pod->volumes); text != NULL && cube_iter_next (&it, NULL, &v);)
+    if (g_strcmp0 (cube_view_string (cube_view_member (v, "name")), text) == 0)
+      return v;
+  return cube_view_none ();
+}
 
 /* metadata.labels['k'] */
 static gboolean
@@ -170,7 +174,20 @@ check_key_ref (CubeFieldErrors *errors, const CubePath *path, CubeView reference
 }
 
 static void
-check_value_from (const Check *check, const CubePath *path, CubeView source, gboolean has_value)
+check_file_ref (const CubeContainerCheck *check, const CubePath *path, CubeView reference)
+{
+  CubeView name = cube_view_member (reference, "volumeName"), volume = find_volume (check->pod, name);
+  cube_check_name (check->errors, path, reference, "key", cube_name_check_env_relaxed);
+  cube_check_name (check->errors, path, reference, "volumeName", cube_name_check_dns1123_label);
+  if (!cube_is_empty (name) && !cube_view_exists (volume))
+    cube_check_add (check->errors, "NotFound", &CUBE_AT (path, "volumeName"), name, "%s", "");
+  else if (!cube_is_empty (name) && !cube_view_exists (cube_view_member (volume, "emptyDir")))
+    cube_check_add (check->errors, "Invalid", &CUBE_AT (path, "volumeName"), name, "referenced volume must be of type emptyDir");
+  cube_check_no_backsteps (check->errors, &CUBE_AT (path, "path"), cube_view_member (reference, "path"));
+}
+
+static void
+check_value_from (const CubeContainerCheck *check, const CubePath *path, CubeView source, gboolean has_value)
 {
   CubeIter it;
   const char *key;
@@ -186,6 +203,8 @@ check_value_from (const Check *check, const CubePath *path, CubeView source, gbo
         cube_check_resource_field_ref (check->errors, &at, v, FALSE);
       else if (strcmp (key, "configMapKeyRef") == 0 || strcmp (key, "secretKeyRef") == 0)
         check_key_ref (check->errors, &at, v);
+      else if (strcmp (key, "fileKeyRef") == 0)
+        check_file_ref (check, &at, v);
     }
   if (n == 0)
     cube_check_add_text (check->errors, "Invalid", path, "",
@@ -197,7 +216,7 @@ check_value_from (const Check *check, const CubePath *path, CubeView source, gbo
 }
 
 static void
-check_env (const Check *check, const CubePath *path, CubeView env)
+check_env (const CubeContainerCheck *check, const CubePath *path, CubeView env)
 {
   CubeIter it;
   CubeView v;
@@ -213,7 +232,7 @@ check_env (const Check *check, const CubePath *path, CubeView env)
 }
 
 static void
-check_env_from (const Check *check, const CubePath *path, CubeView sources)
+check_env_from (const CubeContainerCheck *check, const CubePath *path, CubeView sources)
 {
   static const char *const kinds[] = { "configMapRef", "secretRef" };
   CubeIter it;
@@ -242,31 +261,8 @@ check_env_from (const Check *check, const CubePath *path, CubeView sources)
 
 /* ---- mounts ---- */
 
-static CubeView
-find_volume (const CubePodCheck *pod, CubeView name)
-{
-  CubeIter it;
-  CubeView v;
-  const char *text = cube_view_string (name);
-  for (cube_iter_init (&it, pod->volumes); text != NULL && cube_iter_next (&it, NULL, &v);)
-    if (g_strcmp0 (cube_view_string (cube_view_member (v, "name")), text) == 0)
-      return v;
-  return cube_view_none ();
-}
-
-static gboolean
-list_has (CubeView list, const char *field, CubeView value)
-{
-  CubeIter it;
-  CubeView v;
-  for (cube_iter_init (&it, list); cube_iter_next (&it, NULL, &v);)
-    if (cube_view_equal (cube_view_member (v, field), value))
-      return TRUE;
-  return FALSE;
-}
-
 static void
-check_mount_details (const Check *check, const CubePath *path, CubeView mount)
+check_mount_details (const CubeContainerCheck *check, const CubePath *path, CubeView mount)
 {
   CubeView sub = cube_view_member (mount, "subPath"), expression = cube_view_member (mount, "subPathExpr");
   CubeView propagation = cube_view_member (mount, "mountPropagation"), recursive = cube_view_member (mount, "recursiveReadOnly");
@@ -298,7 +294,7 @@ check_mount_details (const Check *check, const CubePath *path, CubeView mount)
 }
 
 static void
-check_mounts (const Check *check, const CubePath *path, CubeView mounts, CubeView devices)
+check_mounts (const CubeContainerCheck *check, const CubePath *path, CubeView mounts, CubeView devices)
 {
   g_autoptr (GHashTable) paths = NULL;
   CubeIter it;
@@ -310,18 +306,18 @@ check_mounts (const Check *check, const CubePath *path, CubeView mounts, CubeVie
       CubeView name = cube_view_member (v, "name"), where = cube_view_member (v, "mountPath");
       if (!cube_is_empty (name) && !cube_view_exists (find_volume (check->pod, name)))
         cube_check_add (check->errors, "NotFound", &CUBE_AT (&at, "name"), name, "%s", "");
-      if (list_has (devices, "name", name))
+      if (cube_list_names (devices, "name", name))
         cube_check_add (check->errors, "Invalid", &CUBE_AT (&at, "name"), name, "must not already exist in volumeDevices");
       if (!cube_is_empty (where) && !cube_check_unique (&paths, cube_view_string_or (where, "")))
         cube_check_add (check->errors, "Invalid", &CUBE_AT (&at, "mountPath"), where, "must be unique");
-      if (list_has (devices, "devicePath", where))
+      if (cube_list_names (devices, "devicePath", where))
         cube_check_add (check->errors, "Invalid", &CUBE_AT (&at, "mountPath"), where, "must not already exist as a path in volumeDevices");
       check_mount_details (check, path, v);
     }
 }
 
 static void
-check_devices (const Check *check, const CubePath *path, CubeView devices, CubeView mounts)
+check_devices (const CubeContainerCheck *check, const CubePath *path, CubeView devices, CubeView mounts)
 {
   g_autoptr (GHashTable) names = NULL, paths = NULL;
   CubeIter it;
@@ -339,113 +335,21 @@ check_devices (const Check *check, const CubePath *path, CubeView devices, CubeV
                && !cube_view_exists (cube_view_member (volume, "ephemeral")))
         cube_check_add (check->errors, "Invalid", &CUBE_AT (&at, "name"), name,
                         "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode");
-      if (list_has (mounts, "name", name))
+      if (cube_list_names (mounts, "name", name))
         cube_check_add (check->errors, "Invalid", &CUBE_AT (&at, "name"), name, "must not already exist in volumeMounts");
       if (!cube_is_empty (where) && !cube_check_unique (&paths, cube_view_string_or (where, "")))
         cube_check_add (check->errors, "Invalid", &CUBE_AT (&at, "devicePath"), where, "must be unique");
       if (strstr (cube_view_string_or (where, ""), "..") != NULL)
         cube_check_add (check->errors, "Invalid", &CUBE_AT (&at, "devicePath"), where, "can not contain backsteps ('..')");
-      if (list_has (mounts, "mountPath", where))
+      if (cube_list_names (mounts, "mountPath", where))
         cube_check_add (check->errors, "Invalid", &CUBE_AT (&at, "devicePath"), where, "must not already exist as a path in volumeMounts");
-    }
-}
-
-/* ---- resources ---- */
-
-static gboolean
-may_overcommit (const char *name)
-{
-  return !g_str_has_prefix (name, "hugepages-") && (strchr (name, '/') == NULL || strstr (name, "kubernetes.io/") != NULL);
-}
-
-static void
-check_container_resources (const Check *check, const CubePath *path, CubeView resources)
-{
-  CubeView limits = cube_view_member (resources, "limits"), requests = cube_view_member (resources, "requests"), v;
-  CubePath requests_at = CUBE_AT (path, "requests"), limits_at = CUBE_AT (path, "limits");
-  CubeFieldErrors *errors = check->errors;
-  CubeIter it;
-  const char *name;
-  gboolean huge = FALSE;
-  cube_check_resources (errors, &limits_at, limits, TRUE);
-  cube_check_resources (errors, &requests_at, requests, TRUE);
-  for (cube_iter_init (&it, requests); cube_iter_next (&it, &name, &v);)
-    {
-      CubeQuantity request, limit;
-      CubeView bound = cube_view_member (limits, name);
-      huge |= g_str_has_prefix (name, "hugepages-");
-      if (!cube_view_exists (bound))
-        {
-          if (!may_overcommit (name))
-            cube_check_add (errors, "Required", &limits_at, cube_view_none (), "Limit must be set for non overcommitable resources");
-          continue;
-        }
-      if (!cube_quantity_from_view (v, &request) || !cube_quantity_from_view (bound, &limit))
-        continue;
-      int order = cube_quantity_compare (&request, &limit);
-      char text[64];
-      cube_quantity_format (&limit, text);
-      if (order != 0 && !may_overcommit (name))
-        cube_check_add (errors, "Invalid", &requests_at, v, "must be equal to %s limit of %s", name, text);
-      else if (order > 0)
-        cube_check_add (errors, "Invalid", &requests_at, v, "must be less than or equal to %s limit of %s", name, text);
-    }
-  for (cube_iter_init (&it, limits); cube_iter_next (&it, &name, NULL);)
-    huge |= g_str_has_prefix (name, "hugepages-");
-  if (huge && !cube_view_exists (cube_view_member (limits, "cpu")) && !cube_view_exists (cube_view_member (limits, "memory"))
-      && !cube_view_exists (cube_view_member (requests, "cpu")) && !cube_view_exists (cube_view_member (requests, "memory")))
-    cube_check_add (errors, "Forbidden", path, cube_view_none (), "HugePages require cpu or memory");
-}
-
-static void
-check_claims (const Check *check, const CubePath *path, CubeView claims)
-{
-  CubeView known = cube_view_member (check->pod->spec, "resourceClaims"), v;
-  CubeIter it;
-  guint i = 0;
-  for (cube_iter_init (&it, claims); cube_iter_next (&it, NULL, &v); i++)
-    {
-      CubeView name = cube_view_member (v, "name");
-      if (cube_is_empty (name) || list_has (known, "name", name))
-        continue;
-      g_autoptr (GString) names = g_string_new (NULL);
-      CubeIter inner;
-      CubeView claim;
-      for (cube_iter_init (&inner, known); cube_iter_next (&inner, NULL, &claim);)
-        g_string_append_printf (names, "%s%s", names->len > 0 ? ", " : ": ", cube_view_string_or (cube_view_member (claim, "name"), ""));
-      cube_check_add (check->errors, "NotFound", &CUBE_AT_INDEX (path, i), name, "must be one of the names in pod.spec.resourceClaims%s",
-                      names->len > 0 ? names->str : " which is empty");
-    }
-}
-
-static void
-check_resize (const Check *check, const CubePath *path, CubeView policies)
-{
-  g_autoptr (GHashTable) names = NULL;
-  CubeIter it;
-  CubeView v;
-  guint i = 0;
-  for (cube_iter_init (&it, policies); cube_iter_next (&it, NULL, &v); i++)
-    {
-      CubePath at = CUBE_AT_INDEX (path, i);
-      CubeView name = cube_view_member (v, "resourceName"), restart = cube_view_member (v, "restartPolicy");
-      const char *text = cube_view_string_or (name, ""), *how = cube_view_string_or (restart, "");
-      if (*text != '\0' && !cube_check_unique (&names, text))
-        cube_check_add (check->errors, "Duplicate", &at, name, "%s", "");
-      if (*text != '\0' && strcmp (text, "cpu") != 0 && strcmp (text, "memory") != 0)
-        cube_check_add (check->errors, "NotSupported", path, name, "supported values: \"cpu\", \"memory\"");
-      if (strcmp (check->pod->restart_policy, "Never") == 0 && strcmp (how, "RestartContainer") == 0)
-        cube_check_add (check->errors, "Invalid", path, restart, "must be 'NotRequired' when pod `restartPolicy` is 'Never'");
-      else if (check->kind == CUBE_CONTAINER_INIT && !check->is_sidecar && strcmp (how, "RestartContainer") == 0)
-        cube_check_add (check->errors, "Invalid", &CUBE_AT (&at, "restartPolicy"), restart,
-                        "must not be set to 'RestartContainer' for non-sidecar initContainers");
     }
 }
 
 /* ---- probes and lifecycle ---- */
 
 static void
-check_handler (const Check *check, const CubePath *path, CubeView handler)
+check_handler (const CubeContainerCheck *check, const CubePath *path, CubeView handler)
 {
   static const char *const kinds[] = { "exec", "httpGet", "tcpSocket", "grpc", "sleep" };
   guint n = 0;
@@ -484,7 +388,7 @@ check_handler (const Check *check, const CubePath *path, CubeView handler)
 }
 
 static void
-check_probe (const Check *check, const CubePath *path, CubeView probe, const char *name)
+check_probe (const CubeContainerCheck *check, const CubePath *path, CubeView probe, const char *name)
 {
   CubeView grace = cube_view_member (probe, "terminationGracePeriodSeconds"), successes = cube_view_member (probe, "successThreshold");
   if (!cube_view_exists (probe))
@@ -501,7 +405,7 @@ check_probe (const Check *check, const CubePath *path, CubeView probe, const cha
 }
 
 static void
-check_lifecycle (const Check *check, const CubePath *path, CubeView lifecycle)
+check_lifecycle (const CubeContainerCheck *check, const CubePath *path, CubeView lifecycle)
 {
   static const char *const moments[] = { "postStart", "preStop" };
   for (guint i = 0; i < G_N_ELEMENTS (moments); i++)
@@ -519,7 +423,7 @@ check_lifecycle (const Check *check, const CubePath *path, CubeView lifecycle)
 }
 
 static void
-check_probes (const Check *check, const CubePath *path)
+check_probes (const CubeContainerCheck *check, const CubePath *path)
 {
   static const char *const names[] = { "livenessProbe", "readinessProbe", "startupProbe", "lifecycle" };
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
@@ -541,21 +445,32 @@ check_probes (const Check *check, const CubePath *path)
 /* ---- the container ---- */
 
 static void
-check_ephemeral (const Check *check, const CubePath *path)
+check_ephemeral (const CubeContainerCheck *check, const CubePath *path)
 {
   static const char *const never[] = { "ports",     "resources",    "livenessProbe", "readinessProbe",    "startupProbe",
                                        "lifecycle", "resizePolicy", "restartPolicy", "restartPolicyRules" };
-  CubeView target = cube_view_member (check->container, "targetContainerName");
+  static const char *const paths[] = { "subPath", "subPathExpr" };
+  CubeView target = cube_view_member (check->container, "targetContainerName"), v;
+  CubePath mounts = CUBE_AT (path, "volumeMounts");
+  CubeIter it;
+  guint index = 0;
+  for (cube_iter_init (&it, cube_view_member (check->container, "volumeMounts")); cube_iter_next (&it, NULL, &v); index++)
+    for (guint i = 0; i < G_N_ELEMENTS (paths); i++)
+      {
+        CubePath at = CUBE_AT_INDEX (&mounts, index);
+        if (!cube_is_empty (cube_view_member (v, paths[i])))
+          cube_check_forbidden (check->errors, &CUBE_AT (&at, paths[i]), "cannot be set for an Ephemeral Container");
+      }
   for (guint i = 0; i < G_N_ELEMENTS (never); i++)
     if (!cube_is_empty (cube_view_member (check->container, never[i])))
       cube_check_add (check->errors, "Forbidden", &CUBE_AT (path, never[i]), cube_view_none (), "cannot be set for an Ephemeral Container");
-  if (!cube_is_empty (target) && !list_has (cube_view_member (check->pod->spec, "containers"), "name", target)
-      && !list_has (cube_view_member (check->pod->spec, "initContainers"), "name", target))
+  if (!cube_is_empty (target) && !cube_list_names (cube_view_member (check->pod->spec, "containers"), "name", target)
+      && !cube_list_names (cube_view_member (check->pod->spec, "initContainers"), "name", target))
     cube_check_add (check->errors, "NotFound", &CUBE_AT (path, "targetContainerName"), target, "%s", "");
 }
 
 static void
-check_image (const Check *check, const CubePath *path)
+check_image (const CubeContainerCheck *check, const CubePath *path)
 {
   CubeView image = cube_view_member (check->container, "image");
   const char *text = cube_view_string_or (image, "");
@@ -567,22 +482,7 @@ check_image (const Check *check, const CubePath *path)
 }
 
 static void
-check_restart (const Check *check, const CubePath *path)
-{
-  CubeView policy = cube_view_member (check->container, "restartPolicy"), rules = cube_view_member (check->container, "restartPolicyRules");
-  const char *text = cube_view_string (policy);
-  if (text != NULL && strcmp (text, "Always") != 0 && strcmp (text, "Never") != 0 && strcmp (text, "OnFailure") != 0)
-    cube_check_add (check->errors, "NotSupported", &CUBE_AT (path, "restartPolicy"), policy,
-                    "supported values: \"Always\", \"Never\", \"OnFailure\"");
-  if (cube_view_length (rules) > 0 && text == NULL)
-    cube_check_add (check->errors, "Required", &CUBE_AT (path, "restartPolicy"), cube_view_none (),
-                    "must specify restartPolicy when restart rules are used");
-  if (cube_view_length (rules) > 20)
-    cube_check_add_text (check->errors, "TooMany", &CUBE_AT (path, "restartPolicyRules"), "", "must have at most 20 items");
-}
-
-static void
-check_container (const Check *check, const CubePath *path, GHashTable **names, GHashTable **host_ports)
+check_container (const CubeContainerCheck *check, const CubePath *path, GHashTable **names, GHashTable **host_ports)
 {
   CubeView c = check->container, name = cube_view_member (c, "name");
   cube_check_name (check->errors, path, c, "name", cube_name_check_dns1123_label);
@@ -603,11 +503,10 @@ check_container (const Check *check, const CubePath *path, GHashTable **names, G
   check_ports (check, &CUBE_AT (path, "ports"), cube_view_member (c, "ports"), host_ports);
   CubeView resources = cube_view_member (c, "resources");
   CubePath resources_at = CUBE_AT (path, "resources");
-  check_container_resources (check, &resources_at, resources);
-  check_claims (check, &CUBE_AT (&resources_at, "claims"), cube_view_member (resources, "claims"));
-  check_resize (check, &CUBE_AT (path, "resizePolicy"), cube_view_member (c, "resizePolicy"));
+  cube_check_container_resources (check, &resources_at, resources);
+  cube_check_resize_policies (check, &CUBE_AT (path, "resizePolicy"), cube_view_member (c, "resizePolicy"));
   check_probes (check, path);
-  check_restart (check, path);
+  cube_check_container_restart (check, path);
 }
 
 void
@@ -625,7 +524,7 @@ cube_check_containers (const CubePodCheck *pod, const CubePath *path)
     {
       CubeContainerIter iter;
       guint index;
-      Check check = { pod, pod->errors, cube_view_none (), lists[l].kind, FALSE };
+      CubeContainerCheck check = { pod, pod->errors, cube_view_none (), lists[l].kind, FALSE };
       CubePath list = CUBE_AT (path, lists[l].list);
       cube_containers_init (&iter, pod->spec, lists[l].kind);
       while (cube_containers_next (&iter, &check.container, NULL, &index))

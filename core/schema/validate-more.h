@@ -48,10 +48,20 @@ G_GNUC_INTERNAL void cube_check_node_status (CubeFieldErrors *errors, CubeView s
 /* Volumes of the kinds validate-volume.c does not know; @volume: the path of the volume. */
 G_GNUC_INTERNAL void cube_check_rare_volume (CubeFieldErrors *errors, const CubePath *volume, const char *kind, CubeView source,
                                              CubeView name);
+/* @template: of the volume @name at @path. */
+G_GNUC_INTERNAL void cube_check_ephemeral_volume (const CubePodCheck *pod, const CubePath *path, CubeView template, CubeView name);
 G_GNUC_INTERNAL void cube_check_trust_bundle (CubeFieldErrors *errors, const CubePath *path, CubeView bundle);
 G_GNUC_INTERNAL void cube_check_pod_certificate (CubeFieldErrors *errors, const CubePath *path, CubeView source);
 G_GNUC_INTERNAL void cube_check_pod_sums (CubeFieldErrors *errors, const CubePath *path, CubeView spec, CubeView resources);
 G_GNUC_INTERNAL void cube_check_pod_status (CubeFieldErrors *errors, CubeView object, CubeView old);
 G_GNUC_INTERNAL void cube_check_pod_resize (CubeFieldErrors *errors, CubeView object, CubeView old);
+G_GNUC_INTERNAL void cube_check_windows_options (const CubePodCheck *pod, const CubePath *security, CubeView options);
+G_GNUC_INTERNAL void cube_check_windows (const CubePodCheck *pod, const CubePath *path);
+/* Whether it is worth to look for profiles there. */
+G_GNUC_INTERNAL gboolean cube_has_profiles (CubeView annotations);
+/* Profiles in annotations (at @path): their form; what a new pod says in @spec is the same; an update leaves them alone. */
+G_GNUC_INTERNAL void cube_check_profiles (CubeFieldErrors *errors, const CubePath *path, CubeView annotations, CubeView spec);
+G_GNUC_INTERNAL void cube_check_profiles_match (CubeFieldErrors *errors, const CubePath *spec_path, CubeView annotations, CubeView spec);
+G_GNUC_INTERNAL void cube_check_profiles_kept (CubeFieldErrors *errors, const CubePath *path, CubeView annotations, CubeView old);
 /* The openAPIV3Schema of a CustomResourceDefinition. */
 G_GNUC_INTERNAL void cube_check_definition_schema (CubeFieldErrors *errors, const CubePath *path, CubeView schema);

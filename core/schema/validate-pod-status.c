@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The status of pods, sums of their resources, resizes, and pods of Windows. */
+/* The status of pods and sums of their resources. */
 #include "validate-more.h"
 
-static const CubePath spec_path = { NULL, "spec", 0, FALSE };
 static const CubePath status_path = { NULL, "status", 0, FALSE };
 
 /* ---- resources of the pod ---- */
@@ -151,6 +150,137 @@ check_conditions (CubeFieldErrors *errors, CubeView status)
     }
 }
 
+static void
+check_user (CubeFieldErrors *errors, const CubePath *path, CubeView user)
+{
+  static const char *const ids[] = { "uid", "gid" };
+  CubePath groups = CUBE_AT (path, "supplementalGroups");
+  CubeIter it;
+  CubeView v;
+  guint i = 0;
+  for (guint k = 0; k < G_N_ELEMENTS (ids); k++)
+    cube_check_range (errors, path, user, ids[k], 0, G_MAXINT32);
+  for (cube_iter_init (&it, cube_view_member (user, "supplementalGroups")); cube_iter_next (&it, NULL, &v); i++)
+    if (cube_view_int (v, 0) < 0 || cube_view_int (v, 0) > G_MAXINT32)
+      cube_check_add (errors, "Invalid", &CUBE_AT_INDEX (&groups, i), v, "must be between 0 and 2147483647, inclusive");
+}
+
+/* What a device plugin tells of one resource of a container. */
+static void
+check_devices (CubeFieldErrors *errors, const CubePath *path, CubeView devices)
+{
+  static const char *const words[] = { "Healthy", "Unhealthy", "Unknown", NULL };
+  g_autoptr (GHashTable) seen = NULL;
+  CubePath list = CUBE_AT (path, "resources");
+  CubeIter it;
+  CubeView v;
+  guint i = 0;
+  for (cube_iter_init (&it, devices); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&list, i);
+      CubeView id = cube_view_member (v, "resourceID"), message = cube_view_member (v, "message");
+      if (!cube_check_unique (&seen, cube_view_string_or (id, "")))
+        cube_check_add (errors, "Duplicate", &CUBE_AT (&at, "resourceID"), id, "%s", "");
+      cube_check_one_of (errors, &at, v, "health", words);
+      if (cube_view_exists (message) && cube_is_empty (message))
+        cube_check_add (errors, "Required", &CUBE_AT (&at, "message"), cube_view_none (), "must be non-empty if specified");
+      cube_check_bytes (errors, &at, v, "message", 1024);
+    }
+}
+
+static void
+check_allocated (CubeFieldErrors *errors, const CubePath *path, CubeView statuses, CubeView container)
+{
+  CubeIter it;
+  CubeView v;
+  guint i = 0;
+  for (cube_iter_init (&it, statuses); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (path, i);
+      CubeView name = cube_view_member (v, "name"), claims = cube_view_get (container, "resources", "claims");
+      const char *text = cube_view_string_or (name, "");
+      gboolean is_claim = g_str_has_prefix (text, "claim:"),
+               is_known = !is_claim && cube_view_exists (cube_view_get (container, "resources", "requests", text));
+      for (guint c = 0; is_claim && !is_known && c < cube_view_length (claims); c++)
+        {
+          CubeView claim = cube_view_element (claims, c);
+          const char *request = cube_view_string_or (cube_view_member (claim, "request"), "");
+          g_autofree char *key = g_strconcat ("claim:", cube_view_string_or (cube_view_member (claim, "name"), ""),
+                                              *request == '\0' ? "" : "/", request, NULL);
+          is_known = strcmp (key, text) == 0;
+        }
+      if (!is_known && is_claim)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&at, "name"), name,
+                        "must match one of the container's resource claims in a format 'claim:<claimName>/<request>' or "
+                        "'claim:<claimName>' if request is empty");
+      else if (!is_known)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&at, "name"), name, "must match one of the container's resource requests");
+      check_devices (errors, &at, cube_view_member (v, "resources"));
+    }
+}
+
+static void
+check_container_statuses (CubeFieldErrors *errors, CubeView spec, CubeView status)
+{
+  static const char *const lists[][2] = { { "containerStatuses", "containers" },
+                                          { "initContainerStatuses", "initContainers" },
+                                          { "ephemeralContainerStatuses", NULL } };
+  gboolean is_windows = g_strcmp0 (cube_view_get_string (spec, "os", "name"), "windows") == 0;
+  for (guint l = 0; l < G_N_ELEMENTS (lists); l++)
+    {
+      CubePath list = CUBE_AT (&status_path, lists[l][0]);
+      CubeIter it;
+      CubeView v;
+      guint i = 0;
+      for (cube_iter_init (&it, cube_view_member (status, lists[l][0])); cube_iter_next (&it, NULL, &v); i++)
+        {
+          CubePath at = CUBE_AT_INDEX (&list, i), user_at = CUBE_AT (&at, "user"), linux_at = CUBE_AT (&user_at, "linux"),
+                   allocated_at = CUBE_AT (&at, "allocatedResourcesStatus");
+          CubeView user = cube_view_get (v, "user", "linux"), allocated = cube_view_member (v, "allocatedResourcesStatus");
+          if (cube_view_exists (user) && is_windows)
+            cube_check_forbidden (errors, &linux_at, "cannot be set for a windows pod");
+          else if (cube_view_exists (user))
+            check_user (errors, &linux_at, user);
+          if (cube_view_length (allocated) == 0)
+            continue;
+          if (lists[l][1] == NULL)
+            cube_check_forbidden (errors, &allocated_at, "must not be specified in container status");
+          else
+            check_allocated (errors, &allocated_at, allocated,
+                             named (cube_view_member (spec, lists[l][1]), cube_view_string_or (cube_view_member (v, "name"), "")));
+        }
+    }
+}
+
+static void
+check_extended (CubeFieldErrors *errors, CubeView spec, CubeView extended)
+{
+  CubePath path = CUBE_AT (&status_path, "extendedResourceClaimStatus"), list = CUBE_AT (&path, "requestMappings");
+  CubeView mappings = cube_view_member (extended, "requestMappings"), v;
+  CubeIter it;
+  guint i = 0;
+  if (!cube_view_exists (extended))
+    return;
+  if (cube_view_length (mappings) == 0)
+    cube_check_add (errors, "Required", &list, cube_view_none (), "at least one request mapping is required");
+  cube_check_required (errors, &path, extended, "resourceClaimName", "");
+  for (cube_iter_init (&it, mappings); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&list, i);
+      CubeView name = cube_view_member (v, "containerName"), resource = cube_view_member (v, "resourceName");
+      CubeView container = named (cube_view_member (spec, "containers"), cube_view_string_or (name, ""));
+      if (!cube_view_exists (container))
+        container = named (cube_view_member (spec, "initContainers"), cube_view_string_or (name, ""));
+      if (!cube_view_exists (container))
+        cube_check_add (errors, "Invalid", &CUBE_AT (&at, "containerName"), name,
+                        "must match the name of an entry in spec.initContainers.name or spec.containers.name");
+      else if (!cube_view_exists (cube_view_get (container, "resources", "requests", cube_view_string_or (resource, ""))))
+        cube_check_add (errors, "Invalid", &CUBE_AT (&at, "resourceName"), resource,
+                        "must match the extended resource name of an entry in spec.initContainers.resources.requests or "
+                        "spec.containers.resources.requests");
+    }
+}
+
 void
 cube_check_pod_status (CubeFieldErrors *errors, CubeView object, CubeView old_object)
 {
@@ -163,44 +293,8 @@ cube_check_pod_status (CubeFieldErrors *errors, CubeView object, CubeView old_ob
     cube_check_name (errors, &status_path, status, "nominatedNodeName", cube_name_check_dns1123_subdomain);
   check_addresses (errors, status);
   check_claim_statuses (errors, spec, status);
-}
-
-/* ---- resize ---- */
-
-void
-cube_check_pod_resize (CubeFieldErrors *errors, CubeView object, CubeView old)
-{
-  static const char *const lists[] = { "containers", "initContainers" }, *const sides[] = { "requests", "limits" };
-  CubeView resources = cube_view_get (object, "spec", "resources"), before = cube_view_get (old, "spec", "resources");
-  CubePath resources_at = CUBE_AT (&spec_path, "resources");
-  CubeIter it;
-  const char *key;
-  for (guint i = 0; i < 2; i++)
-    {
-      CubePath at = CUBE_AT (&spec_path, lists[i]);
-      CubeView now = cube_view_get (object, "spec", lists[i]), past = cube_view_get (old, "spec", lists[i]);
-      for (guint c = 0; c < cube_view_length (now) && cube_view_length (now) == cube_view_length (past); c++)
-        if (!cube_view_equal (cube_view_member (cube_view_element (now, c), "name"),
-                              cube_view_member (cube_view_element (past, c), "name")))
-          {
-            CubePath here = CUBE_AT_INDEX (&at, c);
-            cube_check_add (errors, "Forbidden", &CUBE_AT (&here, "name"), cube_view_none (),
-                            "%s may not be renamed or reordered on resize", lists[i]);
-          }
-    }
-  if (!cube_view_exists (before))
-    return;
-  if (!cube_view_exists (resources))
-    {
-      cube_check_forbidden (errors, &resources_at, "pod-level resources cannot be removed");
-      return;
-    }
-  for (guint i = 0; i < 2; i++)
-    for (cube_iter_init (&it, cube_view_member (before, sides[i])); cube_iter_next (&it, &key, NULL);)
-      if (!cube_view_exists (cube_view_get (resources, sides[i], key)))
-        {
-          cube_check_add (errors, "Forbidden", &CUBE_AT (&resources_at, sides[i]), cube_view_none (),
-                          "pod-level resource %s cannot be removed", sides[i]);
-          break;
-        }
+  check_container_statuses (errors, spec, status);
+  check_extended (errors, spec, cube_view_member (status, "extendedResourceClaimStatus"));
+  if (!cube_view_equal (cube_view_member (spec, "nodeName"), cube_view_get (old_object, "spec", "nodeName")))
+    cube_check_forbidden (errors, &CUBE_AT (&status_path, "nodeName"), "may not be changed directly");
 }

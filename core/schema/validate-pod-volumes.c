@@ -138,6 +138,63 @@ check_partition (CubeFieldErrors *errors, const CubePath *at, CubeView source)
     cube_check_add (errors, "Invalid", &CUBE_AT (at, "partition"), partition, "must be between 1 and 255, inclusive");
 }
 
+static void
+check_azure_disk (CubeFieldErrors *errors, const CubePath *at, CubeView source)
+{
+  static const char *const managed = "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}";
+  static const char *const blob = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd";
+  CubeView uri = cube_view_member (source, "diskURI");
+  const char *kind = cube_view_string (cube_view_member (source, "kind")), *text = cube_view_string_or (uri, "");
+  gboolean is_managed = g_strcmp0 (kind, "Managed") == 0;
+  if (kind != NULL && *text != '\0' && !g_str_has_prefix (text, is_managed ? "/subscriptions/" : "https://"))
+    cube_check_add (errors, "NotSupported", &CUBE_AT (at, "diskURI"), uri, "supported values: \"%s\"", is_managed ? managed : blob);
+}
+
+/* ---- volumes with a claim of their own ---- */
+
+static void
+check_template_metadata (CubeFieldErrors *errors, const CubePath *path, CubeView metadata)
+{
+  static const char *const never[][2] = { { "name", "Name" },
+                                          { "generateName", "GenerateName" },
+                                          { "namespace", "Namespace" },
+                                          { "uid", "UID" },
+                                          { "resourceVersion", "ResourceVersion" },
+                                          { "generation", "Generation" },
+                                          { "ownerReferences", "OwnerReferences" },
+                                          { "finalizers", "Finalizers" } };
+  cube_check_annotations (errors, &CUBE_AT (path, "annotations"), cube_view_member (metadata, "annotations"));
+  cube_check_labels (errors, &CUBE_AT (path, "labels"), cube_view_member (metadata, "labels"));
+  for (guint i = 0; i < G_N_ELEMENTS (never); i++)
+    {
+      CubeView value = cube_view_member (metadata, never[i][0]);
+      if (cube_view_type (value) == CUBE_VALUE_INT ? cube_view_int (value, 0) != 0 : !cube_is_empty (value))
+        cube_check_forbidden (errors, &CUBE_AT (path, never[i][1]), "cannot be set");
+    }
+}
+
+void
+cube_check_ephemeral_volume (const CubePodCheck *pod, const CubePath *path, CubeView template, CubeView name)
+{
+  CubePath at = CUBE_AT (path, "volumeClaimTemplate");
+  const char *pod_name = cube_view_string_or (cube_view_member (pod->metadata, "name"), "");
+  if (!cube_view_exists (template))
+    {
+      cube_check_add (pod->errors, "Required", &at, cube_view_none (), "%s", "");
+      return;
+    }
+  check_template_metadata (pod->errors, &CUBE_AT (&at, "metadata"), cube_view_member (template, "metadata"));
+  cube_check_claim_spec (pod->errors, &CUBE_AT (&at, "spec"), cube_view_member (template, "spec"));
+  if (*pod_name == '\0')
+    return;
+  g_autofree char *claim = g_strdup_printf ("%s-%s", pod_name, cube_view_string_or (name, ""));
+  const char *why = cube_name_check_dns1123_subdomain (claim);
+  if (why != NULL && cube_name_check_dns1123_label (cube_view_string_or (name, "")) == NULL)
+    cube_check_add (pod->errors, "Invalid", &CUBE_AT (path->parent, "name"), name, "PVC name \"%s\": %s", claim, why);
+}
+
+/* ---- the kinds ---- */
+
 void
 cube_check_rare_volume (CubeFieldErrors *errors, const CubePath *volume, const char *kind, CubeView source, CubeView name)
 {
@@ -161,6 +218,10 @@ cube_check_rare_volume (CubeFieldErrors *errors, const CubePath *volume, const c
     check_flex (errors, &at, source);
   else if (strcmp (kind, "cinder") == 0)
     check_secret_name (errors, &at, source);
+  else if (strcmp (kind, "gitRepo") == 0)
+    cube_check_relative_path (errors, &CUBE_AT (&at, "directory"), cube_view_member (source, "directory"));
+  else if (strcmp (kind, "azureDisk") == 0)
+    check_azure_disk (errors, &at, source);
   else if (strcmp (kind, "scaleIO") == 0)
     cube_check_required (errors, &at, source, "volumeName", "");
   else if (strcmp (kind, "storageos") == 0)

@@ -100,9 +100,16 @@ cube_check_pod_security (const CubePodCheck *pod, const CubePath *path, CubeView
   check_sysctls (pod, &CUBE_AT (path, "sysctls"), cube_view_member (security, "sysctls"));
   check_profile (pod->errors, &CUBE_AT (path, "seccompProfile"), cube_view_member (security, "seccompProfile"), TRUE);
   check_profile (pod->errors, &CUBE_AT (path, "appArmorProfile"), cube_view_member (security, "appArmorProfile"), FALSE);
-  if (strcmp (pod->os, "linux") == 0 && cube_view_exists (cube_view_member (security, "windowsOptions")))
-    cube_check_add (pod->errors, "Forbidden", &CUBE_AT (path, "windowsOptions"), cube_view_none (),
-                    "windows options cannot be set for a linux pod");
+  CubeView change = cube_view_member (security, "seLinuxChangePolicy"), windows = cube_view_member (security, "windowsOptions");
+  if (cube_view_exists (change) && g_strcmp0 (cube_view_string (change), "Recursive") != 0
+      && g_strcmp0 (cube_view_string (change), "MountOption") != 0)
+    cube_check_add (pod->errors, "NotSupported", &CUBE_AT (path, "seLinuxChangePolicy"), change,
+                    "supported values: \"MountOption\", \"Recursive\"");
+  if (cube_view_exists (windows))
+    {
+      cube_check_windows_options (pod, path, windows);
+      *pod->has_host_process |= cube_view_exists (cube_view_member (windows, "hostProcess"));
+    }
 }
 
 void
@@ -127,9 +134,12 @@ cube_check_container_security (const CubePodCheck *pod, const CubePath *path, Cu
           cube_check_add (pod->errors, "Invalid", path, security,
                           "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
     }
-  if (strcmp (pod->os, "linux") == 0 && cube_view_exists (cube_view_member (security, "windowsOptions")))
-    cube_check_add (pod->errors, "Forbidden", &CUBE_AT (path, "windowsOptions"), cube_view_none (),
-                    "windows options cannot be set for a linux pod");
+  CubeView windows = cube_view_member (security, "windowsOptions");
+  if (cube_view_exists (windows))
+    {
+      cube_check_windows_options (pod, path, windows);
+      *pod->has_host_process |= cube_view_exists (cube_view_member (windows, "hostProcess"));
+    }
 }
 
 /* ---- names and addresses ---- */
@@ -363,6 +373,7 @@ say_choices (CubeFieldErrors *errors, const CubePath *path, CubeView spec)
 void
 cube_check_pod_spec (CubeFieldErrors *errors, const CubePath *path, CubeView spec, CubeView metadata, gboolean is_template)
 {
+  gboolean has_host_process = FALSE;
   CubeView os = cube_view_member (cube_view_member (spec, "os"), "name");
   CubePodCheck pod = { errors,
                        spec,
@@ -371,7 +382,8 @@ cube_check_pod_spec (CubeFieldErrors *errors, const CubePath *path, CubeView spe
                        is_template,
                        cube_view_bool (cube_view_member (spec, "hostNetwork"), FALSE),
                        cube_view_string_or (cube_view_member (spec, "restartPolicy"), ""),
-                       cube_view_string_or (os, "") };
+                       cube_view_string_or (os, ""),
+                       &has_host_process };
   if (cube_field_errors_count (errors) > 0)
     say_choices (errors, path, spec);
   cube_check_volumes (&pod, &CUBE_AT (path, "volumes"));
@@ -390,6 +402,8 @@ cube_check_pod_spec (CubeFieldErrors *errors, const CubePath *path, CubeView spe
   check_host_aliases (&pod, &CUBE_AT (path, "hostAliases"), cube_view_member (spec, "hostAliases"));
   check_claims (&pod, &CUBE_AT (path, "resourceClaims"), cube_view_member (spec, "resourceClaims"));
   check_host_users (&pod, path);
+  if (has_host_process || strcmp (pod.os, "windows") == 0)
+    cube_check_windows (&pod, path);
   CubePath overhead = CUBE_AT (path, "overhead");
   cube_check_resources (errors, &CUBE_AT (&overhead, "limits"), cube_view_member (spec, "overhead"), TRUE);
   if (*pod.os != '\0' && strcmp (pod.os, "linux") != 0 && strcmp (pod.os, "windows") != 0)
@@ -403,6 +417,7 @@ cube_check_pod_template (CubeFieldErrors *errors, const CubePath *path, CubeView
   CubePath spec_at = CUBE_AT (path, "spec");
   cube_check_labels (errors, &CUBE_AT (path, "labels"), cube_view_member (metadata, "labels"));
   cube_check_annotations (errors, &CUBE_AT (path, "annotations"), cube_view_member (metadata, "annotations"));
+  cube_check_profiles (errors, &CUBE_AT (path, "annotations"), cube_view_member (metadata, "annotations"), spec);
   cube_check_pod_spec (errors, &spec_at, spec, metadata, TRUE);
   if (cube_view_length (cube_view_member (spec, "ephemeralContainers")) > 0)
     cube_check_add (errors, "Forbidden", &CUBE_AT (&spec_at, "ephemeralContainers"), cube_view_none (),

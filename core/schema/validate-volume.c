@@ -190,6 +190,22 @@ check_size_limit (CubeFieldErrors *errors, const CubePath *path, CubeView source
                     "SizeLimit field must be a valid resource quantity");
 }
 
+/* Not a claim that is made for an ephemeral volume of the same pod. */
+static void
+check_claim_name (const CubePodCheck *pod, const CubePath *path, CubeView claim)
+{
+  const char *name = cube_view_string (cube_view_member (pod->metadata, "name")), *text = cube_view_string_or (claim, "");
+  gsize length = name == NULL ? 0 : strlen (name);
+  CubeIter it;
+  CubeView v;
+  if (length == 0 || strncmp (text, name, length) != 0 || text[length] != '-')
+    return;
+  for (cube_iter_init (&it, pod->volumes); cube_iter_next (&it, NULL, &v);)
+    if (cube_view_exists (cube_view_member (v, "ephemeral")) && g_strcmp0 (cube_view_get_string (v, "name"), text + length + 1) == 0)
+      cube_check_add (pod->errors, "Invalid", &CUBE_AT (path, "claimName"), claim,
+                      "must not reference a PVC that gets created for an ephemeral volume");
+}
+
 static void
 check_source (const CubePodCheck *pod, const CubePath *path, const char *kind, CubeView v, CubeView name)
 {
@@ -223,14 +239,17 @@ check_source (const CubePodCheck *pod, const CubePath *path, const char *kind, C
       if (!cube_is_empty (where) && *cube_view_string_or (where, "") != '/')
         cube_check_add (errors, "Invalid", &CUBE_AT (path, "path"), where, "must be an absolute path");
     }
+  else if (strcmp (kind, "persistentVolumeClaim") == 0)
+    {
+      check_claim_name (pod, path, cube_view_member (v, "claimName"));
+    }
   else if (strcmp (kind, "csi") == 0)
     {
       check_csi (errors, path, v);
     }
   else if (strcmp (kind, "ephemeral") == 0)
     {
-      if (!cube_view_exists (cube_view_member (v, "volumeClaimTemplate")))
-        cube_check_add (errors, "Required", &CUBE_AT (path, "volumeClaimTemplate"), cube_view_none (), "%s", "");
+      cube_check_ephemeral_volume (pod, path, cube_view_member (v, "volumeClaimTemplate"), name);
     }
   else if (strcmp (kind, "image") == 0)
     {

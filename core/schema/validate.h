@@ -10,19 +10,24 @@
 typedef const char *(*CubeNameCheck) (const char *text); /* NULL = fine */
 
 /* ---- saying it ---- */
-G_GNUC_INTERNAL void cube_check_add (CubeFieldErrors *errors, const char *type, const CubePath *path, CubeView value, const char *format, ...)
-  G_GNUC_PRINTF (5, 6);
+G_GNUC_INTERNAL void cube_check_add (CubeFieldErrors *errors, const char *type, const CubePath *path, CubeView value, const char *format,
+                                     ...) G_GNUC_PRINTF (5, 6);
 /* The value shown is @text. */
-G_GNUC_INTERNAL void cube_check_add_text (CubeFieldErrors *errors, const char *type, const CubePath *path, const char *text, const char *format, ...)
-  G_GNUC_PRINTF (5, 6);
+G_GNUC_INTERNAL void cube_check_add_text (CubeFieldErrors *errors, const char *type, const CubePath *path, const char *text,
+                                          const char *format, ...) G_GNUC_PRINTF (5, 6);
 
 /* ---- rules of one field: @object's member @field, at @path.@field ---- */
 G_GNUC_INTERNAL gboolean cube_is_empty (CubeView value); /* absent, "", [] or {} */
-G_GNUC_INTERNAL void cube_check_required (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field, const char *detail);
-G_GNUC_INTERNAL void cube_check_name (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field, CubeNameCheck check); /* unless empty */
-G_GNUC_INTERNAL void cube_check_range (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field, gint64 min, gint64 max); /* if set */
+G_GNUC_INTERNAL void cube_check_required (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field,
+                                          const char *detail);
+G_GNUC_INTERNAL void cube_check_name (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field,
+                                      CubeNameCheck check); /* unless empty */
+G_GNUC_INTERNAL void cube_check_range (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field, gint64 min,
+                                       gint64 max); /* if set */
 G_GNUC_INTERNAL void cube_check_not_negative (CubeFieldErrors *errors, const CubePath *path, CubeView object, const char *field);
-G_GNUC_INTERNAL void cube_check_immutable (CubeFieldErrors *errors, const CubePath *path, CubeView object, CubeView old, const char *field, const char *detail);
+G_GNUC_INTERNAL void cube_check_immutable (CubeFieldErrors *errors, const CubePath *path, CubeView object, CubeView old, const char *field,
+                                           const char *detail);
+G_GNUC_INTERNAL void cube_check_no_backsteps (CubeFieldErrors *errors, const CubePath *path, CubeView value);
 G_GNUC_INTERNAL void cube_check_relative_path (CubeFieldErrors *errors, const CubePath *path, CubeView value);
 G_GNUC_INTERNAL void cube_check_ip (CubeFieldErrors *errors, const CubePath *path, CubeView value);
 G_GNUC_INTERNAL int cube_ip_family (const char *text);   /* 4, 6 or 0 */
@@ -52,8 +57,10 @@ typedef struct {
   CubeView spec, volumes, metadata;
   gboolean is_template, host_network;
   const char *restart_policy, *os;
+  gboolean *has_host_process; /* set when the pod or a container says something of it */
 } CubePodCheck;
-G_GNUC_INTERNAL void cube_check_pod_spec (CubeFieldErrors *errors, const CubePath *path, CubeView spec, CubeView metadata, gboolean is_template);
+G_GNUC_INTERNAL void cube_check_pod_spec (CubeFieldErrors *errors, const CubePath *path, CubeView spec, CubeView metadata,
+                                          gboolean is_template);
 /* {metadata, spec} of workloads. */
 G_GNUC_INTERNAL void cube_check_pod_template (CubeFieldErrors *errors, const CubePath *path, CubeView template);
 G_GNUC_INTERNAL void cube_check_containers (const CubePodCheck *pod, const CubePath *path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rules of single kinds: rules-cases.tsv has an object, a patch that breaks one rule, and the error that has to come.
+/* Rules of single kinds: rules-{cases,pods,kinds}.tsv have an object, a patch that breaks one rule, and the error that has to come.
  * With CUBE_RULES_DUMP=FILE every field of every kind is broken in turn and all that the validation says is written there, for comparing with
  * the rules of Kubernetes. */
 #include "test-schema.h"
@@ -405,6 +405,7 @@ case_base (const CubeResource *kind, const char *json)
   CubeMut *root = cube_builder_root (builder);
   if (cube_mut_member (root, "metadata") == NULL)
     set_metadata (kind, root);
+  cube_mut_set_string (cube_mut_ensure_object (root, "metadata"), "resourceVersion", "1");
   return cube_builder_end (builder);
 }
 
@@ -431,8 +432,52 @@ check_case (CubeFieldErrors *errors, const CubeResource *kind, const char *line,
     }
 }
 
+/* `<<TEXT*N>>` is TEXT N times. */
+static char *
+unfolded (const char *line)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+  const char *open, *close, *star;
+  while ((open = strstr (line, "<<")) != NULL && (close = strstr (open, ">>")) != NULL
+         && (star = g_strrstr_len (open, close - open, "*")) != NULL)
+    {
+      g_string_append_len (out, line, open - line);
+      for (guint64 n = g_ascii_strtoull (star + 1, NULL, 10); n > 0; n--)
+        g_string_append_len (out, open + 2, star - open - 2);
+      line = close + 2;
+    }
+  g_string_append (out, line);
+  return g_string_free (g_steal_pointer (&out), FALSE);
+}
+
+static void
+run_case (const CubeResource *kind, CubeValue *base, const char *line, char **part, GHashTable *seen)
+{
+  static const struct {
+    char sign;
+    const char *door;
+  } doors[] = { { '~', "" }, { '!', "status" }, { '%', "resize" }, { '&', "ephemeralcontainers" } };
+  gboolean has_old = part[0][1] != '\0';
+  const char *expected = part[has_old ? 3 : 2];
+  g_assert_true (kind != NULL && expected != NULL && g_strv_length (part) == (has_old ? 4u : 3u));
+  g_autoptr (CubeValue) old = patched (kind, cube_value_root (base), has_old ? part[1] : "{}");
+  g_autoptr (CubeValue) now = patched (kind, cube_value_root (old), part[has_old ? 2 : 1]);
+  CubeView view = cube_value_root (now), before = cube_value_root (old);
+  g_autoptr (CubeFieldErrors) errors = cube_field_errors_new ();
+  if (*part[0] == '+')
+    cube_schema_validate_create (kind, view, errors);
+  for (guint i = 0; i < G_N_ELEMENTS (doors); i++)
+    if (*part[0] == doors[i].sign)
+      {
+        cube_schema_validate_update (kind, doors[i].door, view, before, errors);
+        cube_schema_validate_metadata_update (cube_view_member (view, "metadata"), cube_view_member (before, "metadata"), errors);
+      }
+  check_case (errors, kind, line, expected, seen);
+}
+
 /* `= version plural base` starts a kind. `+ patch expected` creates, `~ patch expected` updates the base, `~~ old-patch patch expected` updates
- * the base with a patch, `! …` and `!! …` do so through the status door. Columns are separated by tabs. */
+ * the base with a patch; `!` and `!!`, `%` and `%%`, `&` and `&&` do so through the doors of status, resize and ephemeral containers. Columns
+ * are separated by tabs. */
 static void
 run_cases (const char *file, GHashTable *seen)
 {
@@ -447,26 +492,28 @@ run_cases (const char *file, GHashTable *seen)
     {
       if (*lines[i] == '#' || *lines[i] == '\0')
         continue;
-      g_auto (GStrv) part = g_strsplit (lines[i], "\t", -1);
-      guint n = g_strv_length (part);
+      g_autofree char *line = unfolded (lines[i]);
+      g_auto (GStrv) part = g_strsplit (line, "\t", -1);
       if (strcmp (part[0], "=") == 0)
         {
-          g_assert_cmpuint (n, ==, 4);
+          g_assert_cmpuint (g_strv_length (part), ==, 4);
           kind = resource (part[1], part[2]);
           g_clear_pointer (&base, cube_value_unref);
           base = case_base (kind, part[3]);
           continue;
         }
-      gboolean has_old = part[0][1] != '\0';
-      g_assert_true (kind != NULL && n == (has_old ? 4u : 3u));
-      g_autoptr (CubeValue) old = patched (kind, cube_value_root (base), has_old ? part[1] : "{}");
-      g_autoptr (CubeValue) now = patched (kind, cube_value_root (old), part[has_old ? 2 : 1]);
-      g_autoptr (CubeFieldErrors) errors = cube_field_errors_new ();
-      if (*part[0] == '+')
-        cube_schema_validate_create (kind, cube_value_root (now), errors);
-      else
-        cube_schema_validate_update (kind, *part[0] == '!' ? "status" : "", cube_value_root (now), cube_value_root (old), errors);
-      check_case (errors, kind, lines[i], part[n - 1], seen);
+      run_case (kind, base, lines[i], part, seen);
+    }
+}
+
+static void
+run_all_cases (GHashTable *seen)
+{
+  static const char *const files[] = { "rules-cases.tsv", "rules-pods.tsv", "rules-kinds.tsv" };
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++)
+    {
+      g_autofree char *path = g_test_build_filename (G_TEST_DIST, files[i], NULL);
+      run_cases (path, seen);
     }
 }
 
@@ -474,8 +521,7 @@ static void
 test_cases (void)
 {
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_autofree char *cases = g_test_build_filename (G_TEST_DIST, "rules-cases.tsv", NULL);
-  run_cases (cases, seen);
+  run_all_cases (seen);
 }
 
 /* Slow: only when somebody wants to see what comes. */
@@ -492,9 +538,8 @@ test_rules (void)
         run_kind (kind, seen);
     }
   g_autofree char *bases = g_test_build_filename (G_TEST_DIST, "rules-bases.tsv", NULL);
-  g_autofree char *cases = g_test_build_filename (G_TEST_DIST, "rules-cases.tsv", NULL);
   run_bases (bases, seen);
-  run_cases (cases, seen);
+  run_all_cases (seen);
   g_autofree gpointer *lines = g_hash_table_get_keys_as_array (seen, NULL);
   guint n = g_hash_table_size (seen);
   qsort (lines, n, sizeof *lines, compare);
