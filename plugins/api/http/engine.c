@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
   GSource source;
   HttpWorker *worker;
-  gpointer tag;
+  GPollFD poll;
   guint n_pending;
   gboolean is_accepting;
   Pending pending[128];
@@ -61,6 +61,12 @@ http_engine_queue (HttpWire *wire)
     return;
   wire->is_flush_queued = TRUE;
   g_queue_push_tail_link (&wire->conn->worker->flushes, &wire->flush_link);
+}
+
+void
+http_engine_hurry (HttpWire *wire)
+{
+  wire->conn->worker->is_hurried = TRUE;
 }
 
 static void
@@ -239,8 +245,10 @@ flush_all (HttpWorker *worker)
 static gboolean
 engine_prepare (GSource *source, int *timeout)
 {
-  flush_all (((Engine *) source)->worker);
-  *timeout = -1;
+  HttpWorker *worker = ((Engine *) source)->worker;
+  flush_all (worker);
+  *timeout = worker->is_hurried ? 0 : -1;
+  worker->is_hurried = FALSE;
   return FALSE;
 }
 
@@ -251,7 +259,7 @@ engine_check (GSource *source)
   struct epoll_event events[G_N_ELEMENTS (engine->pending)];
   if (engine->n_pending > 0 || engine->is_accepting)
     return TRUE; /* asked twice without a dispatch between */
-  if ((g_source_query_unix_fd (source, engine->tag) & G_IO_IN) == 0)
+  if ((engine->poll.revents & G_IO_IN) == 0)
     return FALSE;
   int n = epoll_wait (engine->worker->epoll_fd, events, G_N_ELEMENTS (events), 0);
   for (int i = 0; i < n; i++)
@@ -308,7 +316,11 @@ http_engine_start (HttpWorker *worker, GError **error)
   g_source_set_static_name (worker->engine, "http-engine");
   Engine *engine = (Engine *) worker->engine;
   engine->worker = worker;
-  engine->tag = g_source_add_unix_fd (worker->engine, worker->epoll_fd, G_IO_IN);
+  /* not as a "unix fd", which is dispatched for each of its events; and never taken out of the poll while it is, which would wake the loop twice (it
+   * runs no other loop inside) */
+  engine->poll = (GPollFD){ .fd = worker->epoll_fd, .events = G_IO_IN };
+  g_source_add_poll (worker->engine, &engine->poll);
+  g_source_set_can_recurse (worker->engine, TRUE);
   g_source_attach (worker->engine, cube_loop_get_main_context (worker->loop));
   return TRUE;
 }

@@ -13,6 +13,7 @@ gboolean http_engine_add (HttpWire *wire);
 void http_engine_remove (HttpWire *wire);
 void http_engine_poke (HttpWire *wire);       /* its events come anew */
 void http_engine_queue (HttpWire *wire);      /* something to flush */
+void http_engine_hurry (HttpWire *wire);      /* one of its sources is ready already: the next round must not wait */
 gboolean http_engine_linger (HttpWire *wire); /* keeps it; FALSE: no time for that */
 void http_engine_touch (HttpWire *wire);      /* its peer takes what waits: time starts anew */
 void http_engine_let_go (HttpWire *wire);

@@ -60,6 +60,7 @@ struct _HttpWorker {
   CubeTimer *sweep, *reaper, *linger, *accept_pause;
   int epoll_fd; /* of the listening socket and of all connections */
   GSource *engine;
+  gboolean is_hurried;       /* the engine's next round waits for nothing */
   guint8 *inbox;             /* HTTP_INBOX bytes, for one read at a time */
   GQueue flushes, lingering; /* HttpWire, by their links */
   GQueue streams;            /* HttpStream, by link */

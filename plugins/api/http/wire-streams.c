@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The GObjects of a wire: a GTlsConnection (libsoup asks for the type to know that it speaks https) and its two pollable streams. */
-#include "wire.h"
+#include "engine.h"
 
 /* A stream may outlive its wire by a reference of somebody's: it is an ended one then. */
 typedef struct {
@@ -15,7 +15,7 @@ typedef struct {
 
 /* ---- sources ----
  * Without a descriptor: the engine's is the only one that is polled. It is attached first, so that these, asked after it, know what it has heard. What
- * is ready when it is made has no event to come: the time says it. */
+ * is ready without an event to come, the engine is told, so that the loop does not sleep. */
 
 typedef struct {
   GSource source;
@@ -24,16 +24,29 @@ typedef struct {
 
 static GType input_type, output_type;
 
+static HttpWire *
+wire_of (WireSource *source)
+{
+  return G_TYPE_FROM_INSTANCE (source->stream) == input_type ? ((WireInput *) source->stream)->wire : ((WireOutput *) source->stream)->wire;
+}
+
 static gboolean
 is_ready (WireSource *source)
 {
-  if (G_TYPE_FROM_INSTANCE (source->stream) == input_type)
-    {
-      HttpWire *wire = ((WireInput *) source->stream)->wire;
-      return wire == NULL || http_wire_can_read (wire);
-    }
-  HttpWire *wire = ((WireOutput *) source->stream)->wire;
-  return wire == NULL || http_wire_can_write (wire);
+  HttpWire *wire = wire_of (source);
+  if (wire == NULL)
+    return TRUE;
+  return G_TYPE_FROM_INSTANCE (source->stream) == input_type ? http_wire_can_read (wire) : http_wire_can_write (wire);
+}
+
+static void
+arm (WireSource *source)
+{
+  HttpWire *wire = wire_of (source);
+  if (wire == NULL)
+    g_source_set_ready_time (&source->source, 0);
+  else if (is_ready (source))
+    http_engine_hurry (wire);
 }
 
 static gboolean
@@ -42,12 +55,21 @@ source_check (GSource *source)
   return is_ready ((WireSource *) source);
 }
 
+/* For g_source_set_dummy_callback (), the only closure these sources are ever given. */
+static gboolean
+go_on (GObject *stream, gpointer data)
+{
+  return G_SOURCE_CONTINUE;
+}
+
 static gboolean
 source_dispatch (GSource *source, GSourceFunc callback, gpointer data)
 {
   if (callback != NULL && !((GPollableSourceFunc) (void (*) (void)) callback) (((WireSource *) source)->stream, data))
     return G_SOURCE_REMOVE;
-  g_source_set_ready_time (source, is_ready ((WireSource *) source) ? 0 : -1);
+  if (callback == (GSourceFunc) (void (*) (void)) go_on)
+    return G_SOURCE_CONTINUE; /* a part of libsoup's source, which reads now and makes a new one */
+  arm ((WireSource *) source);
   return G_SOURCE_CONTINUE;
 }
 
@@ -57,12 +79,6 @@ source_finalize (GSource *source)
   g_object_unref (((WireSource *) source)->stream);
 }
 
-/* For g_source_set_dummy_callback (), the only closure these sources are ever given. */
-static gboolean
-go_on (GObject *stream, gpointer data)
-{
-  return G_SOURCE_CONTINUE;
-}
 
 static GSourceFuncs source_funcs = {
   .check = source_check,
@@ -76,8 +92,7 @@ new_source (GObject *stream, GCancellable *cancellable)
 {
   GSource *source = g_source_new (&source_funcs, sizeof (WireSource));
   ((WireSource *) source)->stream = g_object_ref (stream);
-  if (is_ready ((WireSource *) source))
-    g_source_set_ready_time (source, 0);
+  arm ((WireSource *) source);
   if (cancellable != NULL)
     {
       GSource *child = g_cancellable_source_new (cancellable);
