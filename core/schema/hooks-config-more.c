@@ -81,6 +81,21 @@ cube_check_quota_amounts (CubeFieldErrors *errors, const CubePath *path, CubeVie
   const char *name;
   CubeView v;
   CubeQuantity quantity;
+  static const char *const plain[] = { "cpu",
+                                       "memory",
+                                       "ephemeral-storage",
+                                       "requests.cpu",
+                                       "requests.memory",
+                                       "requests.storage",
+                                       "requests.ephemeral-storage",
+                                       "limits.cpu",
+                                       "limits.memory",
+                                       "limits.ephemeral-storage",
+                                       NULL };
+  for (cube_iter_init (&it, hard); cube_iter_next (&it, &name, NULL);)
+    if (strchr (name, '/') == NULL && !g_strv_contains (plain, name) && !g_strv_contains (counted, name)
+        && !g_str_has_prefix (name, "hugepages-") && !g_str_has_prefix (name, "requests.hugepages-"))
+      cube_check_add_text (errors, "Invalid", &CUBE_AT_KEY (path, name), name, "must be a standard resource for quota");
   for (cube_iter_init (&it, hard); cube_iter_next (&it, &name, &v);)
     if ((g_strv_contains (counted, name) || g_str_has_prefix (name, "count/")) && cube_quantity_from_view (v, &quantity)
         && cube_quantity_millis (&quantity) % 1000 != 0)

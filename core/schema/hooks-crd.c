@@ -116,6 +116,20 @@ check_columns (CubeFieldErrors *errors, const CubePath *path, CubeView version)
     }
 }
 
+/* A path of plain names that ends at a number, a list or an object. */
+static gboolean
+points_to_object (CubeView schema, const char *path)
+{
+  static const char *const no[] = { "object", "array", "number", NULL };
+  if (*path != '.' || strpbrk (path, "[]'\"\\") != NULL)
+    return FALSE;
+  g_auto (GStrv) steps = g_strsplit (path + 1, ".", -1);
+  for (guint i = 0; steps[i] != NULL; i++)
+    schema = cube_view_get (schema, "properties", steps[i]);
+  const char *type = cube_view_string (cube_view_member (schema, "type"));
+  return type != NULL && g_strv_contains (no, type);
+}
+
 static void
 check_selectable (CubeFieldErrors *errors, const CubePath *path, CubeView version)
 {
@@ -136,6 +150,10 @@ check_selectable (CubeFieldErrors *errors, const CubePath *path, CubeView versio
       const char *text = cube_view_string_or (where, "");
       if (g_str_has_prefix (text, ".metadata.") || strcmp (text, ".metadata") == 0)
         cube_check_add (errors, "Invalid", &CUBE_AT (&at, "jsonPath"), where, "must not point to fields in metadata");
+      else if (points_to_object (cube_view_get (version, "schema", "openAPIV3Schema"), text))
+        cube_check_add (
+            errors, "Invalid", &CUBE_AT (&at, "jsonPath"), where,
+            "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.");
       if (*text != '\0' && !cube_check_unique (&seen, text))
         cube_check_add (errors, "Duplicate", &CUBE_AT (&at, "jsonPath"), where, "%s", "");
     }

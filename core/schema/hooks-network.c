@@ -347,6 +347,19 @@ check_hints (CubeFieldErrors *errors, const CubePath *path, CubeView hints, cons
     }
 }
 
+/* An IPv6 address as it is always written; forms with an IPv4 address in them are left alone. */
+static void
+check_canonical (CubeFieldErrors *errors, const CubePath *at, CubeView value)
+{
+  const char *text = cube_view_string_or (value, "");
+  struct in6_addr address;
+  char shown[INET6_ADDRSTRLEN];
+  if (strchr (text, '.') != NULL || inet_pton (AF_INET6, text, &address) != 1 || inet_ntop (AF_INET6, &address, shown, sizeof shown) == NULL
+      || strchr (shown, '.') != NULL || strcmp (shown, text) == 0)
+    return;
+  cube_check_add (errors, "Invalid", at, value, "must be in canonical form (\"%s\")", shown);
+}
+
 static void
 check_endpoint (CubeFieldErrors *errors, const CubePath *at, CubeView endpoint, const char *type)
 {
@@ -374,6 +387,8 @@ check_endpoint (CubeFieldErrors *errors, const CubePath *at, CubeView endpoint, 
         cube_check_add (errors, "Invalid", &list, v, "must be an IPv6 address");
       else
         cube_check_reachable (errors, &address, v);
+      if (family == 6 && strcmp (type, "IPv6") == 0)
+        check_canonical (errors, &address, v);
     }
   cube_check_name (errors, at, endpoint, "nodeName", cube_name_check_dns1123_subdomain);
   cube_check_name (errors, at, endpoint, "hostname", cube_name_check_dns1123_label);

@@ -51,6 +51,18 @@ cube_hook_cluster_role (const char *subresource, CubeView object, CubeView old, 
   if (cube_view_exists (aggregation) && cube_is_empty (cube_view_member (aggregation, "clusterRoleSelectors")))
     cube_field_errors_add (errors, "Required", "aggregationRule.clusterRoleSelectors", cube_view_none (),
                            "at least one clusterRoleSelector required if aggregationRule is non-nil");
+  CubePath rule = { NULL, "aggregationRule", 0, FALSE }, list = CUBE_AT (&rule, "clusterRoleSelectors");
+  CubeIter it;
+  CubeView v;
+  guint i = 0;
+  for (cube_iter_init (&it, cube_view_member (aggregation, "clusterRoleSelectors")); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (&list, i);
+      g_autoptr (CubeSelector) selector = cube_selector_from_view (v, NULL);
+      cube_check_label_selector (errors, &at, v);
+      if (selector == NULL)
+        cube_check_add (errors, "Invalid", &at, v, "invalid label selector.");
+    }
 }
 
 static void

@@ -222,6 +222,47 @@ check_volume_update (CubeFieldErrors *errors, CubeView spec, CubeView old)
     cube_check_forbidden (errors, &CUBE_AT (&spec_path, "volumeAttributesClassName"), "update from non-nil value to nil is forbidden");
 }
 
+/* A key of nodes and the name it has today; NULL: it has one name. */
+static const char *
+today (const char *key)
+{
+  static const char *const keys[][2] = { { "failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone" },
+                                         { "failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region" },
+                                         { "beta.kubernetes.io/os", "kubernetes.io/os" },
+                                         { "beta.kubernetes.io/arch", "kubernetes.io/arch" },
+                                         { "beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type" } };
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    if (strcmp (key, keys[i][0]) == 0)
+      return keys[i][1];
+  return NULL;
+}
+
+/* The affinity stays, but for old keys that take the names of today. */
+static void
+check_affinity_update (CubeFieldErrors *errors, CubeView spec, CubeView old)
+{
+  CubeView now = cube_view_member (spec, "nodeAffinity"), before = cube_view_member (old, "nodeAffinity"),
+           terms = cube_view_get (now, "required", "nodeSelectorTerms");
+  if (!cube_view_exists (now) || !cube_view_exists (before) || cube_view_equal (now, before))
+    return;
+  g_autoptr (CubeBuilder) builder = cube_builder_new_from (before);
+  CubeMut *old_terms = cube_mut_get (cube_builder_root (builder), "required", "nodeSelectorTerms");
+  for (guint i = 0; i < cube_mut_length (old_terms); i++)
+    {
+      CubeMut *list = cube_mut_member (cube_mut_element (old_terms, i), "matchExpressions");
+      for (guint j = 0; j < cube_mut_length (list); j++)
+        {
+          CubeMut *expression = cube_mut_element (list, j);
+          CubeView given = cube_view_element (cube_view_member (cube_view_element (terms, i), "matchExpressions"), j);
+          const char *key = cube_mut_string (cube_mut_member (expression, "key")), *name = key == NULL ? NULL : today (key);
+          if (name != NULL && g_strcmp0 (cube_view_get_string (given, "key"), name) == 0)
+            cube_mut_set_string (expression, "key", name);
+        }
+    }
+  if (!cube_mut_equal_view (cube_builder_root (builder), now))
+    cube_field_errors_add (errors, "Invalid", "nodeAffinity", now, "field is immutable, except for updating from beta label to GA");
+}
+
 void
 cube_hook_persistent_volume (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
@@ -230,7 +271,10 @@ cube_hook_persistent_volume (const char *subresource, CubeView object, CubeView 
     return;
   check_volume (errors, spec, cube_view_string_or (cube_view_get (object, "metadata", "name"), ""));
   if (cube_view_exists (old))
-    check_volume_update (errors, spec, old_spec);
+    {
+      check_volume_update (errors, spec, old_spec);
+      check_affinity_update (errors, spec, old_spec);
+    }
 }
 
 /* ---- PersistentVolumeClaim ---- */

@@ -75,7 +75,7 @@ is_zero (CubeView value)
 }
 
 static void
-check_status_counts (CubeView status, CubeFieldErrors *errors)
+check_status_counts (CubeView status, gboolean is_stateful, CubeFieldErrors *errors)
 {
   static const char *const counts[] = { "updatedReplicas", "readyReplicas", "availableReplicas", "fullyLabeledReplicas",
                                         "currentReplicas" };
@@ -95,7 +95,7 @@ check_status_counts (CubeView status, CubeFieldErrors *errors)
     }
   if (cube_view_get_int (status, 0, "availableReplicas") > cube_view_get_int (status, 0, "readyReplicas"))
     cube_check_add (errors, "Invalid", &CUBE_AT (&at, "availableReplicas"), cube_view_member (status, "availableReplicas"),
-                    "cannot be greater than readyReplicas");
+                    "cannot be greater than %sreadyReplicas", is_stateful ? "status." : "");
 }
 
 static gboolean
@@ -103,7 +103,8 @@ is_status (const char *subresource, CubeView object, CubeView old, CubeFieldErro
 {
   CubeView count = cube_view_get (object, "status", "collisionCount"), before = cube_view_get (old, "status", "collisionCount");
   if (strcmp (subresource, "status") == 0)
-    check_status_counts (cube_view_member (object, "status"), errors);
+    check_status_counts (cube_view_member (object, "status"), g_strcmp0 (cube_view_get_string (object, "kind"), "StatefulSet") == 0,
+                         errors);
   if (strcmp (subresource, "status") == 0 && cube_view_exists (before) && cube_view_int (count, 0) < cube_view_int (before, 0))
     cube_field_errors_add (errors, "Invalid", "status.collisionCount", count, "cannot be decremented");
   return *subresource != '\0';
@@ -473,7 +474,10 @@ cube_hook_job (const char *subresource, CubeView object, CubeView old, CubeField
   if (*subresource != '\0')
     return;
   if (!cube_view_exists (old))
-    check_indexed_name (object, errors);
+    {
+      check_indexed_name (object, errors);
+      cube_check_job_labels (errors, object);
+    }
   check_job_spec (spec, &spec_path, cube_view_member (old, "spec"), errors);
   CubeView view = cube_view_member (spec, "selector");
   g_autoptr (CubeSelector) selector = cube_view_exists (view) ? cube_selector_from_view (view, NULL) : NULL;
@@ -529,8 +533,12 @@ cube_hook_cron_job (const char *subresource, CubeView object, CubeView old, Cube
   g_autofree char *problem = cube_view_string_length (schedule) > 0 ? cube_cron_problem (cube_view_string (schedule)) : NULL;
   if (problem != NULL)
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "schedule"), schedule, "%s", problem);
-  if (strstr (cube_view_string_or (schedule, ""), "TZ") != NULL
-      && strstr (cube_view_string_or (cube_view_get (old, "spec", "schedule"), ""), "TZ") == NULL)
+  gboolean has_zone = strstr (cube_view_string_or (schedule, ""), "TZ") != NULL,
+           had_zone = strstr (cube_view_string_or (cube_view_get (old, "spec", "schedule"), ""), "TZ") != NULL;
+  if (has_zone && had_zone && cube_view_exists (zone))
+    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "schedule"), schedule,
+                    "cannot use both timeZone field and TZ or CRON_TZ in schedule");
+  if (has_zone && !had_zone)
     cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "schedule"), schedule,
                     "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
   if (cube_view_exists (cube_view_member (template, "selector")))

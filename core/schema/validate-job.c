@@ -2,6 +2,7 @@
 /* Jobs: indexes, policies, and what a status may say and change. */
 #include "validate-more.h"
 
+static const CubePath spec_path = { NULL, "spec", 0, FALSE };
 static const CubePath status_path = { NULL, "status", 0, FALSE };
 
 /* ---- indexes ---- */
@@ -168,6 +169,43 @@ cube_check_job_policies (CubeFieldErrors *errors, const CubePath *at, CubeView s
   cube_check_count (errors, &success_at, success, "rules", 20);
   for (cube_iter_init (&it, cube_view_member (success, "rules")); cube_iter_next (&it, NULL, &v); i++)
     check_success_rule (errors, &CUBE_AT_INDEX (&rules, i), v, completions);
+}
+
+/* ---- the selector a job makes itself ---- */
+
+void
+cube_check_job_labels (CubeFieldErrors *errors, CubeView object)
+{
+  CubeView spec = cube_view_member (object, "spec"), selector = cube_view_member (spec, "selector"),
+           labels = cube_view_get (spec, "template", "metadata", "labels");
+  const char *name = cube_view_get_string (object, "metadata", "name"), *uid = cube_view_get_string (object, "metadata", "uid");
+  const char *const wanted[][2] = {
+    { "controller-uid", uid }, { "job-name", name }, { "batch.kubernetes.io/controller-uid", uid }, { "batch.kubernetes.io/job-name", name }
+  };
+  CubePath at = { NULL, "spec.template.metadata.labels", 0, FALSE };
+  gboolean is_own = TRUE;
+  if (cube_view_get_bool (spec, FALSE, "manualSelector") || !cube_view_exists (selector) || name == NULL || uid == NULL)
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (wanted); i++)
+    {
+      CubeView label = cube_view_member (labels, wanted[i][0]);
+      if (!cube_view_exists (label))
+        cube_check_add (errors, "Required", &CUBE_AT_KEY (&at, wanted[i][0]), cube_view_none (), "must be '%s'", wanted[i][1]);
+      else if (g_strcmp0 (cube_view_string (label), wanted[i][1]) != 0)
+        cube_check_add (errors, "Invalid", &CUBE_AT_KEY (&at, wanted[i][0]), labels, "must be '%s'", wanted[i][1]);
+    }
+  CubeIter it;
+  const char *key;
+  CubeView v;
+  for (cube_iter_init (&it, cube_view_member (selector, "matchLabels")); cube_iter_next (&it, &key, &v);)
+    {
+      gboolean is_known = FALSE;
+      for (guint i = 0; i < G_N_ELEMENTS (wanted); i++)
+        is_known |= strcmp (key, wanted[i][0]) == 0 && g_strcmp0 (cube_view_string (v), wanted[i][1]) == 0;
+      is_own &= is_known;
+    }
+  if (!is_own)
+    cube_check_add (errors, "Invalid", &CUBE_AT (&spec_path, "selector"), selector, "`selector` not auto-generated");
 }
 
 /* ---- status ---- */

@@ -37,6 +37,8 @@ G_GNUC_INTERNAL void cube_check_client_service (CubeFieldErrors *errors, const C
 /* "1,3-5" of indexes below @completions (negative: unknown). The problem, or NULL; counts them. */
 G_GNUC_INTERNAL char *cube_check_indexes (const char *text, gint64 completions, gint64 *ret_count, GArray *ranges);
 G_GNUC_INTERNAL void cube_check_job_status (CubeView object, CubeView old, CubeFieldErrors *errors);
+/* The labels of a new job that makes its selector itself. */
+G_GNUC_INTERNAL void cube_check_job_labels (CubeFieldErrors *errors, CubeView object);
 G_GNUC_INTERNAL void cube_check_job_policies (CubeFieldErrors *errors, const CubePath *path, CubeView spec);
 G_GNUC_INTERNAL void cube_check_service_more (CubeFieldErrors *errors, CubeView object, const char *type, gboolean is_reachable);
 G_GNUC_INTERNAL void cube_check_service_update (CubeFieldErrors *errors, CubeView spec, CubeView old);

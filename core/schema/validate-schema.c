@@ -146,6 +146,9 @@ check_rules (CubeFieldErrors *errors, const CubePath *path, CubeView schema)
       if (*expression != '\0' && expression[strspn (expression, " \t\r\n")] == '\0')
         cube_check_add (errors, "Required", &CUBE_AT (&at, "messageExpression"), cube_view_none (),
                         "messageExpression must be non-empty if specified");
+      if (cube_view_exists (cube_view_member (v, "optionalOldSelf")) && strstr (rule, "oldSelf") == NULL)
+        cube_check_add (errors, "Invalid", &CUBE_AT (&at, "optionalOldSelf"), cube_view_member (v, "optionalOldSelf"),
+                        "may not be set if oldSelf is not used in rule");
       cube_check_one_of (errors, &at, v, "reason", reasons);
     }
 }
@@ -185,7 +188,7 @@ check_embedded (CubeFieldErrors *errors, const CubePath *at, CubeView schema)
 
 /* kind, apiVersion and metadata of a whole object. */
 static void
-check_own_fields (CubeFieldErrors *errors, const CubePath *at, CubeView schema)
+check_own_fields (CubeFieldErrors *errors, const CubePath *at, CubeView schema, gboolean is_root)
 {
   static const char *const fields[][2] = { { "kind", "string" }, { "apiVersion", "string" }, { "metadata", "object" } };
   CubePath list = CUBE_AT (at, "properties");
@@ -195,7 +198,18 @@ check_own_fields (CubeFieldErrors *errors, const CubePath *at, CubeView schema)
       CubePath here = CUBE_AT_KEY (&list, fields[i][0]);
       if (cube_view_exists (property) && !cube_is_empty (type) && g_strcmp0 (cube_view_string (type), fields[i][1]) != 0)
         cube_check_add (errors, "Invalid", &CUBE_AT (&here, "type"), type, "must be %s", fields[i][1]);
+      if (is_root && cube_view_exists (cube_view_member (property, "default")))
+        cube_check_add (errors, "Forbidden", &CUBE_AT (&here, "default"), cube_view_none (), "must not be set in top-level %s",
+                        fields[i][0]);
     }
+  CubeIter it;
+  const char *key;
+  gboolean has_more = FALSE;
+  for (cube_iter_init (&it, cube_view_get (schema, "properties", "metadata", "properties")); cube_iter_next (&it, &key, NULL);)
+    has_more |= strcmp (key, "name") != 0 && strcmp (key, "generateName") != 0;
+  if (has_more)
+    cube_check_forbidden (errors, &CUBE_AT_KEY (&list, "metadata"),
+                          "must not specify anything other than name and generateName, but metadata is implicitly specified");
 }
 
 /* A part of allOf, anyOf, oneOf or not. @open: may name the types of an int-or-string. */
@@ -251,7 +265,7 @@ check_schema (CubeFieldErrors *errors, const CubePath *at, CubeView schema, Leve
   check_rules (errors, at, schema);
   check_embedded (errors, at, schema);
   if (level == LEVEL_ROOT || IS (schema, "x-kubernetes-embedded-resource"))
-    check_own_fields (errors, at, schema);
+    check_own_fields (errors, at, schema, level == LEVEL_ROOT);
   if (is_free && IS (schema, "x-kubernetes-preserve-unknown-fields"))
     cube_check_add (errors, "Invalid", &CUBE_AT (at, "x-kubernetes-preserve-unknown-fields"),
                     cube_view_member (schema, "x-kubernetes-preserve-unknown-fields"),
