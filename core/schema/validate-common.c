@@ -275,6 +275,8 @@ cube_check_label_selector (CubeFieldErrors *errors, const CubePath *path, CubeVi
 
 /* ---- resources ---- */
 
+static const char no_resource[] = "must be a standard resource type or fully qualified";
+
 const char *
 cube_check_resource_name (const char *name, gboolean container)
 {
@@ -312,7 +314,7 @@ cube_check_resource_name (const char *name, gboolean container)
   if (g_strv_contains (standard, name) || g_str_has_prefix (name, "hugepages-"))
     return NULL;
   if (!g_strv_contains (counted, name) && !g_str_has_prefix (name, "requests.hugepages-"))
-    return "must be a standard resource type or fully qualified";
+    return no_resource;
   return container ? "must be a standard resource for containers" : NULL;
 }
 
@@ -335,7 +337,11 @@ cube_check_resources (CubeFieldErrors *errors, const CubePath *path, CubeView re
       if (name == NULL)
         return;
       if ((why = cube_check_resource_name (name, container)) != NULL)
-        cube_check_add_text (errors, "Invalid", &at, name, "%s", why);
+        {
+          cube_check_add_text (errors, "Invalid", &at, name, "%s", why);
+          if (container && strcmp (why, no_resource) == 0)
+            cube_check_add_text (errors, "Invalid", &at, name, "must be a standard resource for containers");
+        }
       if (!cube_quantity_from_view (v, &quantity))
         continue;
       if (quantity.mantissa < 0)

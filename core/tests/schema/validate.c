@@ -94,7 +94,9 @@ static const Case pod_cases[] = {
     "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1" },
   { CONTAINER ("\"resources\":{\"limits\":{\"foo\":\"1\"}}"),
     "[spec.containers[0].resources.limits[foo]: Invalid value: \"foo\": must be a standard resource type or fully qualified, "
-    "spec.containers[0].resources.requests[foo]: Invalid value: \"foo\": must be a standard resource type or fully qualified]" },
+    "spec.containers[0].resources.limits[foo]: Invalid value: \"foo\": must be a standard resource for containers, "
+    "spec.containers[0].resources.requests[foo]: Invalid value: \"foo\": must be a standard resource type or fully qualified, "
+    "spec.containers[0].resources.requests[foo]: Invalid value: \"foo\": must be a standard resource for containers]" },
   { CONTAINER ("\"livenessProbe\":{\"periodSeconds\":3}"),
     "spec.containers[0].livenessProbe: Required value: must specify a handler type" },
   { CONTAINER ("\"livenessProbe\":{\"tcpSocket\":{\"port\":0}}"),
@@ -269,7 +271,8 @@ static const Case limit_cases[] = {
 static const Case quota_cases[] = {
   { "{}", NULL },
   { "{\"spec\":{\"hard\":{\"foo\":\"1\"}}}",
-    "spec.hard[foo]: Invalid value: \"foo\": must be a standard resource type or fully qualified" },
+    "[spec.hard[foo]: Invalid value: \"foo\": must be a standard resource type or fully qualified, "
+    "spec.hard[foo]: Invalid value: \"foo\": must be a standard resource for quota]" },
   { "{\"spec\":{\"scopes\":[\"BestEffort\",\"NotBestEffort\"]}}",
     "spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\"]: conflicting scopes" },
 };
