@@ -103,7 +103,7 @@ keep_cipher (HttpWire *wire, const giovec_t *parts, int n_parts, gsize skip)
 static gssize
 send_parts (HttpWire *wire, const giovec_t *parts, int n_parts)
 {
-  struct iovec rest[16];
+  struct iovec rest[32]; /* as many as GnuTLS gives */
   gsize total = 0, sent = 0;
   int n = MIN (n_parts, (int) G_N_ELEMENTS (rest)), at = 0;
   for (int i = 0; i < n; i++)
@@ -141,23 +141,6 @@ send_parts (HttpWire *wire, const giovec_t *parts, int n_parts)
   return (gssize) sent;
 }
 
-static ssize_t
-push (gnutls_transport_ptr_t data, const giovec_t *parts, int n_parts)
-{
-  HttpWire *wire = data;
-  gsize total = 0;
-  gssize sent = 0;
-  for (int i = 0; i < n_parts; i++)
-    total += parts[i].iov_len;
-  if (wire->cipher_length == wire->cipher_at && wire->is_writable)
-    sent = send_parts (wire, parts, n_parts);
-  if (sent < 0)
-    return fail_pull (wire, EPIPE);
-  if ((gsize) sent < total)
-    keep_cipher (wire, parts, n_parts, (gsize) sent);
-  return (ssize_t) total;
-}
-
 /* TRUE: nothing is left of what the socket had no room for. */
 static gboolean
 send_cipher (HttpWire *wire)
@@ -175,6 +158,24 @@ send_cipher (HttpWire *wire)
   g_clear_pointer (&wire->cipher, g_free);
   wire->cipher_at = wire->cipher_length = 0;
   return TRUE;
+}
+
+static ssize_t
+push (gnutls_transport_ptr_t data, const giovec_t *parts, int n_parts)
+{
+  HttpWire *wire = data;
+  gsize total = 0;
+  gssize sent = 0;
+  for (int i = 0; i < n_parts; i++)
+    total += parts[i].iov_len;
+  if (wire->cipher_length == wire->cipher_at && wire->is_writable)
+    sent = send_parts (wire, parts, n_parts);
+  if (sent < 0)
+    return fail_pull (wire, EPIPE);
+  if ((gsize) sent < total)
+    keep_cipher (wire, parts, n_parts, (gsize) sent);
+  send_cipher (wire); /* more parts than one call took */
+  return (ssize_t) total;
 }
 
 static gboolean
