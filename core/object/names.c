@@ -204,8 +204,14 @@ cube_uuid_format (guint64 hi, guint64 lo, char ret_text[37])
 {
   hi = (hi & ~G_GUINT64_CONSTANT (0xf000)) | 0x4000;
   lo = (lo & G_GUINT64_CONSTANT (0x3fffffffffffffff)) | G_GUINT64_CONSTANT (0x8000000000000000);
-  g_snprintf (ret_text, 37, "%08x-%04x-%04x-%04x-%012" G_GINT64_MODIFIER "x", (guint) (hi >> 32), (guint) (hi >> 16) & 0xffff,
-              (guint) hi & 0xffff, (guint) (lo >> 48), lo & G_GUINT64_CONSTANT (0xffffffffffff));
+  for (guint i = 0, at = 0; i < 32; i++)
+    {
+      guint64 half = i < 16 ? hi : lo;
+      if (i == 8 || i == 12 || i == 16 || i == 20)
+        ret_text[at++] = '-';
+      ret_text[at++] = "0123456789abcdef"[half >> (60 - i % 16 * 4) & 15];
+    }
+  ret_text[36] = '\0';
 }
 
 guint32

@@ -112,8 +112,16 @@ cube_time_parse (const char *rfc3339, gint64 *ret_us)
   return TRUE;
 }
 
+static char *
+put_digits (char *at, guint number, guint n)
+{
+  for (guint i = n; i > 0; i--, number /= 10)
+    at[i - 1] = (char) ('0' + number % 10);
+  return at + n;
+}
+
 static void
-format_time (gint64 us, gboolean is_micro, char *text, gsize size)
+format_time (gint64 us, gboolean is_micro, char *text /* 28 bytes at most */)
 {
   gint64 seconds = us / US_PER_S, rest = us % US_PER_S, year;
   guint month, day;
@@ -130,24 +138,37 @@ format_time (gint64 us, gboolean is_micro, char *text, gsize size)
     }
   civil_from_days (days, &year, &month, &day);
   year = CLAMP (year, 0, 9999);
-  int n = g_snprintf (text, size, "%04d-%02u-%02uT%02d:%02d:%02d", (int) year, month, day, (int) (of_day / 3600), (int) (of_day / 60 % 60),
-                      (int) (of_day % 60));
+  /* by hand: every object has a few of them */
+  char *at = put_digits (text, (guint) year, 4);
+  *at++ = '-';
+  at = put_digits (at, month, 2);
+  *at++ = '-';
+  at = put_digits (at, day, 2);
+  *at++ = 'T';
+  at = put_digits (at, (guint) (of_day / 3600), 2);
+  *at++ = ':';
+  at = put_digits (at, (guint) (of_day / 60 % 60), 2);
+  *at++ = ':';
+  at = put_digits (at, (guint) (of_day % 60), 2);
   if (is_micro)
-    g_snprintf (text + n, size - (gsize) n, ".%06dZ", (int) rest);
-  else
-    g_snprintf (text + n, size - (gsize) n, "Z");
+    {
+      *at++ = '.';
+      at = put_digits (at, (guint) rest, 6);
+    }
+  *at++ = 'Z';
+  *at = '\0';
 }
 
 void
 cube_time_format (gint64 us, char ret_text[32])
 {
-  format_time (us, FALSE, ret_text, 32);
+  format_time (us, FALSE, ret_text);
 }
 
 void
 cube_time_format_micro (gint64 us, char ret_text[40])
 {
-  format_time (us, TRUE, ret_text, 40);
+  format_time (us, TRUE, ret_text);
 }
 
 /* ---- durations ---- */

@@ -16,7 +16,18 @@ make_key (char key[512], const char *group, const char *version, const char *nam
 {
   if (group == NULL || version == NULL || name == NULL)
     return FALSE;
-  return g_snprintf (key, 512, "%s/%s/%s", group, version, name) < 512;
+  const char *parts[] = { group, version, name };
+  gsize at = 0;
+  for (guint i = 0; i < 3; i++)
+    {
+      gsize length = strlen (parts[i]);
+      if (length >= 512 - at - 1)
+        return FALSE;
+      memcpy (key + at, parts[i], length);
+      at += length;
+      key[at++] = i < 2 ? '/' : '\0';
+    }
+  return TRUE;
 }
 
 void
