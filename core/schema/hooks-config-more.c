@@ -415,6 +415,17 @@ check_text (CubeFieldErrors *errors, CubeView object, const char *field, const c
 }
 
 void
+cube_check_timed_event (CubeFieldErrors *errors, CubeView event)
+{
+  check_text (errors, event, "reportingComponent", "reportingComponent", TRUE, 253);
+  cube_check_name (errors, NULL, event, "reportingComponent", cube_name_check_qualified);
+  check_text (errors, event, "reportingInstance", "reportingInstance", TRUE, 128);
+  check_text (errors, event, "action", "action", TRUE, 128);
+  check_text (errors, event, "reason", "reason", TRUE, 128);
+  check_text (errors, event, "message", "message", FALSE, 1024);
+}
+
+void
 cube_hook_new_event (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
   static const char *const old_fields[][2] = { { "deprecatedFirstTimestamp", "firstTimestamp" },

@@ -362,4 +362,6 @@ cube_hook_event (const char *subresource, CubeView object, CubeView old, CubeFie
   if (!is_fine)
     cube_check_add_text (errors, "Invalid", &CUBE_AT (&((CubePath){ NULL, "involvedObject", 0, FALSE }), "namespace"), other,
                          "does not match event.namespace");
+  if (cube_view_exists (cube_view_member (object, "eventTime")) && cube_view_exists (cube_view_member (object, "involvedObject")))
+    cube_check_timed_event (errors, object);
 }

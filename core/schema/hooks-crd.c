@@ -177,6 +177,47 @@ check_scale (CubeFieldErrors *errors, const CubePath *path, CubeView scale)
     cube_check_add (errors, "Invalid", &CUBE_AT (&at, "labelSelectorPath"), label, "should be a json path under either .spec or .status");
 }
 
+/* With a status of its own door the root of a schema says less. */
+static void
+check_root_fields (CubeFieldErrors *errors, const CubePath *at, CubeView schema)
+{
+  static const char *const known[] = { "description",
+                                       "type",
+                                       "format",
+                                       "title",
+                                       "maximum",
+                                       "exclusiveMaximum",
+                                       "minimum",
+                                       "exclusiveMinimum",
+                                       "maxLength",
+                                       "minLength",
+                                       "pattern",
+                                       "maxItems",
+                                       "minItems",
+                                       "uniqueItems",
+                                       "multipleOf",
+                                       "required",
+                                       "items",
+                                       "properties",
+                                       "externalDocs",
+                                       "example",
+                                       "x-kubernetes-preserve-unknown-fields",
+                                       "x-kubernetes-validations",
+                                       NULL };
+  CubeIter it;
+  const char *key;
+  CubeView v;
+  for (cube_iter_init (&it, schema); cube_iter_next (&it, &key, &v);)
+    if (!g_strv_contains (known, key) && !cube_is_empty (v) && (cube_view_type (v) != CUBE_VALUE_BOOL || cube_view_bool (v, FALSE)))
+      {
+        cube_check_add (errors, "Invalid", at, schema,
+                        "only [Description Type Format Title Maximum ExclusiveMaximum Minimum ExclusiveMinimum MaxLength MinLength Pattern "
+                        "MaxItems MinItems UniqueItems MultipleOf Required Items Properties ExternalDocs Example XPreserveUnknownFields "
+                        "XValidations] fields are allowed at the root of the schema if the status subresource is enabled");
+        return;
+      }
+}
+
 static void
 check_versions (CubeFieldErrors *errors, CubeView spec)
 {
@@ -198,6 +239,8 @@ check_versions (CubeFieldErrors *errors, CubeView spec)
         cube_check_add (errors, "Required", &CUBE_AT (&schema_at, "openAPIV3Schema"), cube_view_none (), "%s", "");
       else
         cube_check_definition_schema (errors, &CUBE_AT (&schema_at, "openAPIV3Schema"), cube_view_get (v, "schema", "openAPIV3Schema"));
+      if (cube_view_exists (cube_view_get (v, "subresources", "status")))
+        check_root_fields (errors, &CUBE_AT (&schema_at, "openAPIV3Schema"), cube_view_get (v, "schema", "openAPIV3Schema"));
       check_deprecation (errors, &at, v);
       check_columns (errors, &at, v);
       check_selectable (errors, &at, v);

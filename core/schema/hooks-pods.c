@@ -59,6 +59,11 @@ check_deadline (CubeView spec, CubeView old, CubeFieldErrors *errors)
 {
   CubeView now = cube_view_member (spec, "activeDeadlineSeconds"), before = cube_view_member (old, "activeDeadlineSeconds");
   CubePath at = CUBE_AT (&spec_path, "activeDeadlineSeconds");
+  if (cube_view_int (now, 0) < 0 || cube_view_int (now, 0) > G_MAXINT32)
+    {
+      cube_check_add (errors, "Invalid", &at, now, "must be between 0 and 2147483647, inclusive");
+      return;
+    }
   if (!cube_view_exists (before))
     return;
   if (!cube_view_exists (now))

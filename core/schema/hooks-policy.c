@@ -305,6 +305,11 @@ cube_hook_disruption_budget (const char *subresource, CubeView object, CubeView 
   CubeView spec = cube_view_member (object, "spec");
   for (guint i = 0; strcmp (subresource, "status") == 0 && i < G_N_ELEMENTS (counts); i++)
     cube_check_not_negative (errors, &((CubePath){ NULL, "status", 0, FALSE }), cube_view_member (object, "status"), counts[i]);
+  if (strcmp (subresource, "status") == 0)
+    {
+      CubePath status_at = { NULL, "status", 0, FALSE };
+      cube_check_conditions (errors, &CUBE_AT (&status_at, "conditions"), cube_view_get (object, "status", "conditions"));
+    }
   if (*subresource != '\0')
     return;
   if (cube_view_exists (cube_view_member (spec, fields[0])) && cube_view_exists (cube_view_member (spec, fields[1])))

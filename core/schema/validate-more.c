@@ -203,3 +203,57 @@ cube_check_balancer_status (CubeFieldErrors *errors, const CubePath *path, CubeV
         cube_check_add (errors, "Invalid", &CUBE_AT (&at, "hostname"), host, "must be a DNS name, not an IP address");
     }
 }
+
+/* ---- conditions ---- */
+
+/* A letter, then letters, digits, "_,:"; the last is a letter, a digit or "_". */
+static gboolean
+is_reason (const char *text)
+{
+  char last = *text;
+  if (!g_ascii_isalpha (*text))
+    return FALSE;
+  for (; *text != '\0'; last = *text++)
+    if (!g_ascii_isalnum (*text) && strchr ("_,:", *text) == NULL)
+      return FALSE;
+  return g_ascii_isalnum (last) || last == '_';
+}
+
+static void
+check_condition (CubeFieldErrors *errors, const CubePath *at, CubeView condition)
+{
+  static const char *const states[] = { "False", "True", "Unknown", NULL };
+  const char *type = cube_view_string_or (cube_view_member (condition, "type"), ""), *why = cube_name_check_qualified (type);
+  CubeView reason = cube_view_member (condition, "reason");
+  if (why != NULL)
+    cube_check_add_text (errors, "Invalid", &CUBE_AT (at, "type"), type, "%s", why);
+  cube_check_one_of (errors, at, condition, "status", states);
+  cube_check_least (errors, at, condition, "observedGeneration", 0, "must be greater than or equal to zero");
+  cube_check_required (errors, at, condition, "lastTransitionTime", "");
+  cube_check_required (errors, at, condition, "reason", "");
+  if (!cube_is_empty (reason) && !is_reason (cube_view_string_or (reason, "")))
+    cube_check_add (
+        errors, "Invalid", &CUBE_AT (at, "reason"), reason,
+        "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or "
+        "'_,:', and must end with an alphanumeric character or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName',  or "
+        "'ReasonA,ReasonB',  or 'ReasonA:ReasonB', regex used for validation is '[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?')");
+  cube_check_bytes (errors, at, condition, "reason", 1024);
+  cube_check_bytes (errors, at, condition, "message", 32768);
+}
+
+void
+cube_check_conditions (CubeFieldErrors *errors, const CubePath *path, CubeView conditions)
+{
+  g_autoptr (GHashTable) seen = NULL;
+  CubeIter it;
+  CubeView v;
+  guint i = 0;
+  for (cube_iter_init (&it, conditions); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubePath at = CUBE_AT_INDEX (path, i);
+      CubeView type = cube_view_member (v, "type");
+      if (!cube_check_unique (&seen, cube_view_string_or (type, "")))
+        cube_check_add (errors, "Duplicate", &CUBE_AT (&at, "type"), type, "%s", "");
+      check_condition (errors, &at, v);
+    }
+}

@@ -31,6 +31,10 @@ G_GNUC_INTERNAL void cube_check_add_null (CubeFieldErrors *errors, const char *t
 /* Addresses of load balancers: status of services and ingresses. @modes: of a service. */
 G_GNUC_INTERNAL void cube_check_balancer_status (CubeFieldErrors *errors, const CubePath *path, CubeView balancer, gboolean modes);
 G_GNUC_INTERNAL void cube_check_reachable (CubeFieldErrors *errors, const CubePath *path, CubeView value);
+/* A list of meta/v1 conditions. */
+G_GNUC_INTERNAL void cube_check_conditions (CubeFieldErrors *errors, const CubePath *path, CubeView conditions);
+/* An event of core/v1 with a time of its own. */
+G_GNUC_INTERNAL void cube_check_timed_event (CubeFieldErrors *errors, CubeView event);
 G_GNUC_INTERNAL void cube_check_claim_spec (CubeFieldErrors *errors, const CubePath *path, CubeView spec);
 G_GNUC_INTERNAL void cube_check_client_config (CubeFieldErrors *errors, const CubePath *path, CubeView client);
 G_GNUC_INTERNAL void cube_check_client_service (CubeFieldErrors *errors, const CubePath *path, CubeView service);

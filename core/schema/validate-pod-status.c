@@ -219,6 +219,25 @@ check_allocated (CubeFieldErrors *errors, const CubePath *path, CubeView statuse
     }
 }
 
+/* Images that are mounted as volumes. */
+static void
+check_images (CubeFieldErrors *errors, const CubePath *path, CubeView mounts)
+{
+  CubePath list = CUBE_AT (path, "volumeMounts");
+  CubeIter it;
+  CubeView v;
+  guint i = 0;
+  for (cube_iter_init (&it, mounts); cube_iter_next (&it, NULL, &v); i++)
+    {
+      CubeView image = cube_view_get (v, "volumeStatus", "image");
+      CubePath at = CUBE_AT_INDEX (&list, i), status = CUBE_AT (&at, "volumeStatus"), image_at = CUBE_AT (&status, "imageVolumeStatus");
+      if (!cube_view_exists (image))
+        continue;
+      cube_check_required (errors, &image_at, image, "imageRef", "imageRef must not be empty");
+      cube_check_bytes (errors, &image_at, image, "imageRef", 256);
+    }
+}
+
 static void
 check_container_statuses (CubeFieldErrors *errors, CubeView spec, CubeView status)
 {
@@ -241,6 +260,7 @@ check_container_statuses (CubeFieldErrors *errors, CubeView spec, CubeView statu
             cube_check_forbidden (errors, &linux_at, "cannot be set for a windows pod");
           else if (cube_view_exists (user))
             check_user (errors, &linux_at, user);
+          check_images (errors, &at, cube_view_member (v, "volumeMounts"));
           if (cube_view_length (allocated) == 0)
             continue;
           if (lists[l][1] == NULL)
