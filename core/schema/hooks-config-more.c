@@ -358,6 +358,23 @@ check_raw_selectors (CubeFieldErrors *errors, const CubePath *path, CubeView att
     }
 }
 
+/* A review is no object that is kept: its metadata says nothing, but where it asks. */
+static void
+check_review_metadata (CubeFieldErrors *errors, CubeView object, const char *detail)
+{
+  static const char *const never[] = { "name", "generateName", "labels", "annotations", "ownerReferences", "finalizers" };
+  CubeView metadata = cube_view_member (object, "metadata");
+  gboolean is_empty = TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (never); i++)
+    is_empty &= cube_is_empty (cube_view_member (metadata, never[i]));
+  if (is_empty)
+    return;
+  g_autoptr (CubeBuilder) builder = cube_builder_new_from (metadata);
+  cube_mut_remove (cube_builder_root (builder), "creationTimestamp"); /* the server's own */
+  g_autoptr (CubeValue) shown = cube_builder_end (builder);
+  cube_field_errors_add (errors, "Invalid", "metadata", cube_value_root (shown), "%s", detail);
+}
+
 static void
 check_review (CubeFieldErrors *errors, CubeView object, gboolean has_subject)
 {
@@ -379,12 +396,14 @@ void
 cube_hook_access_review (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
   check_review (errors, object, TRUE);
+  check_review_metadata (errors, object, "must be empty");
 }
 
 void
 cube_hook_self_review (const char *subresource, CubeView object, CubeView old, CubeFieldErrors *errors)
 {
   check_review (errors, object, FALSE);
+  check_review_metadata (errors, object, "must be empty");
 }
 
 void
@@ -394,6 +413,7 @@ cube_hook_local_review (const char *subresource, CubeView object, CubeView old, 
            other = cube_view_member (spec, "nonResourceAttributes");
   CubePath at = CUBE_AT (&spec_path, "resourceAttributes");
   check_review (errors, object, TRUE);
+  check_review_metadata (errors, object, "must be empty except for namespace");
   if (cube_view_exists (cube_view_member (spec, "resourceAttributes"))
       && strcmp (cube_view_string_or (space, ""), cube_view_string_or (cube_view_get (object, "metadata", "namespace"), "")) != 0)
     cube_check_add_text (errors, "Invalid", &CUBE_AT (&at, "namespace"), cube_view_string_or (space, ""), "must match metadata.namespace");
