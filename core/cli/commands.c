@@ -109,6 +109,7 @@ const CubeCommand cube_commands[CUBE_N_COMMANDS] = {
     "agent", RUN, "start a worker node of a server elsewhere",
     "Starts a worker node of a server on another machine. The first time it joins: cube token create on the server prints the whole command. It gets a "
     "certificate of its own, kept in DIR/agent.kubeconfig and renewed in time; later starts need no option.\n"
+    "The environment may say it too, so that the token is in no list of processes: CUBE_SERVER, CUBE_TOKEN and CUBE_CA_HASH stand for --server, --token and --ca-hash.\n"
     "Progress goes to standard output, the log to DIR/cube.log. While the server is away, pods go on and the agent keeps trying.",
     OPTIONS (agent_options, cluster_options), "cube agent --server https://192.0.2.10:6443 --token TOKEN --ca-hash HASH\tjoin, the node named like this machine\n"
     "cube agent\tlater, on the same machine",

@@ -113,7 +113,13 @@ man (void)
                               "DIR/plugins/\ta folder for plugins of your own, watched while Cube runs\n"
                               "DIR/containerd/\tthe container runtime's configuration, log, images and state\n"
                               "DIR/cube.log\tthe log\n"
-                              "DIR/cube.sock, DIR/cube.lock, DIR/cube.state\tcontrol socket, lock, what up was started with";
+                              "DIR/cube.sock, DIR/cube.lock, DIR/cube.state\tcontrol socket, lock, what up was started with\n"
+                              "cube.service, cube-agent.service\tsystemd units of cube up and cube agent\n"
+                              "/etc/default/cube\tenvironment of the first; CUBE_OPTIONS holds further options\n"
+                              "/etc/default/cube-agent\tof the second, mode 0600: CUBE_SERVER, CUBE_TOKEN, CUBE_CA_HASH, CUBE_OPTIONS";
+  static const char variables[] = "CUBE_SERVER\tcube agent: the server to join, as --server\n"
+                                  "CUBE_TOKEN\tcube agent: the join token, as --token\n"
+                                  "CUBE_CA_HASH\tcube agent: the hash of the server's authority, as --ca-hash";
   printf (".\\\" made from the table of commands: core/cli/commands.c\n.TH CUBE 1 \"\" \"cube %s\" \"User Commands\"\n", CUBE_VERSION);
   printf (".SH NAME\ncube \\- Kubernetes as one small program and its plugins\n");
   printf (".SH SYNOPSIS\n\\fBcube\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR...]\n");
@@ -126,6 +132,8 @@ man (void)
   for (guint i = 0; i < CUBE_N_COMMANDS; i++)
     man_command (&cube_commands[i]);
   man_configuration ();
+  roff_line (".SH ENVIRONMENT", "The command line wins over it.");
+  man_pairs (variables);
   roff_line (".SH FILES", "DIR is the data directory: /var/lib/cube as root, else ~/.local/share/cube.");
   man_pairs (files);
   printf (".SH SEE ALSO\n\\fBkubectl\\fR(1), \\fBcontainerd\\fR(8), \\fBnft\\fR(8)\n");

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <config.h>
 
@@ -546,6 +547,7 @@ cube_daemon_run (const CubeOptions *options, const CubePluginDescriptor *const *
   g_autoptr (GError) error = NULL;
   Daemon daemon = { .options = options, .lock_fd = -1, .started_us = g_get_monotonic_time (), .step = "start" };
   prctl (PR_SET_NAME, "cube", 0, 0, 0);
+  umask (0022); /* what containerd makes is the root folder of containers, of whichever user: whoever starts us has no say */
   cube_notify_init ();
   start_log (options);
   daemon.loop = g_main_loop_new (NULL, FALSE);

@@ -39,7 +39,7 @@ class Place:
 
 def everything_is_in_its_place(place):
     for path in ("share/man/man1/cube.1", "share/bash-completion/completions/cube", "share/zsh/site-functions/_cube", "share/fish/vendor_completions.d/cube.fish",
-                 "lib/systemd/system/cube.service", "include/cube/plugin.h"):
+                 "lib/systemd/system/cube.service", "lib/systemd/system/cube-agent.service", "include/cube/plugin.h"):
         full = os.path.join(place.prefix, path)
         assert os.path.getsize(full) > 0, full
         assert stat.S_IMODE(os.stat(full).st_mode) & 0o022 == 0, f"{full} can be written by others"
@@ -95,21 +95,22 @@ def it_runs_containers(place):
         cluster.close()
 
 
-def the_unit_is_sound(place):
-    with open(os.path.join(place.prefix, "lib/systemd/system/cube.service"), encoding="utf-8") as file:
-        unit = file.read()
-    command = f"ExecStart={place.meant_prefix}/bin/cube up --foreground"
-    assert "Type=notify" in unit and "KillMode=process" in unit and command in unit, unit
-    if shutil.which("systemd-analyze"):
-        copy = os.path.join(place.top, "cube.service")
-        with open(copy, "w", encoding="utf-8") as file:
-            file.write(unit.replace(f"{place.meant_prefix}/bin/cube", place.cube))
-        done = subprocess.run(["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, timeout=60, check=False)
-        about_us = [line for line in done.stderr.splitlines() if "cube" in line]
-        assert done.returncode == 0 and not about_us, done.stderr
+def the_units_are_sound(place):
+    for name, command in (("cube", "up"), ("cube-agent", "agent")):
+        with open(os.path.join(place.prefix, f"lib/systemd/system/{name}.service"), encoding="utf-8") as file:
+            unit = file.read()
+        start = f"ExecStart={place.meant_prefix}/bin/cube {command} --foreground"
+        assert "Type=notify" in unit and "KillMode=process" in unit and start in unit, unit
+        if shutil.which("systemd-analyze"):
+            copy = os.path.join(place.top, f"{name}.service")
+            with open(copy, "w", encoding="utf-8") as file:
+                file.write(unit.replace(f"{place.meant_prefix}/bin/cube", place.cube))
+            done = subprocess.run(["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, timeout=60, check=False)
+            about_us = [line for line in done.stderr.splitlines() if "cube" in line]
+            assert done.returncode == 0 and not about_us, done.stderr
 
 
-TESTS = [everything_is_in_its_place, the_installed_one_runs, a_policy_builds_against_it, it_runs_containers, the_unit_is_sound]
+TESTS = [everything_is_in_its_place, the_installed_one_runs, a_policy_builds_against_it, it_runs_containers, the_units_are_sound]
 
 if __name__ == "__main__":
     if os.geteuid() == 0:
