@@ -32,6 +32,7 @@ typedef struct {
   CubeRenewal *renewal;
   CubeControl *control;
   GPtrArray *components; /* CubeImpl, started, in order */
+  CubeRegistryWatch *components_watch;
   GMainLoop *loop;
   int lock_fd;
   char *kubeconfig, *server;
@@ -196,6 +197,7 @@ open_store (Daemon *daemon, GError **error)
   g_ptr_array_add (listed, NULL);
   if (cube_view_exists (cube_view_member (config, "volatile")))
     options.volatile_resources = (const char *const *) listed->pdata;
+  cube_registry_pin (daemon->registry, daemon->storage);
   const CubeStorageOps *ops = daemon->storage->ops;
   if (!ops->open (daemon->storage->state, location, error))
     {
@@ -223,6 +225,45 @@ compare_components (gconstpointer a, gconstpointer b)
 }
 
 static gboolean
+is_wanted (Daemon *daemon, const CubeImpl *impl)
+{
+  const CubeComponentOps *ops = impl->ops;
+  for (guint i = 0; i < daemon->components->len; i++)
+    if (((const CubeImpl *) daemon->components->pdata[i])->ops == impl->ops)
+      return FALSE;
+  return *ops->role == '\0' || cube_context_has_role (daemon->context, ops->role);
+}
+
+static gboolean
+start_component (Daemon *daemon, const CubeImpl *impl, GError **error)
+{
+  const CubeComponentOps *ops = impl->ops;
+  if (!ops->start (impl->state, error))
+    {
+      g_prefix_error (error, "%s: ", impl->id);
+      return FALSE;
+    }
+  cube_registry_pin (daemon->registry, impl);
+  g_ptr_array_add (daemon->components, (gpointer) cube_impl_ref (impl));
+  return TRUE;
+}
+
+/* One that came with a file while we run. */
+static void
+components_changed (gpointer data)
+{
+  Daemon *daemon = data;
+  g_autoptr (GPtrArray) list = cube_registry_list (daemon->registry, CUBE_COMPONENT);
+  for (guint i = 0; i < list->len; i++)
+    {
+      const CubeImpl *impl = list->pdata[i];
+      g_autoptr (GError) error = NULL;
+      if (is_wanted (daemon, impl) && !start_component (daemon, impl, &error))
+        cube_context_set_health (impl->context, FALSE, error != NULL ? error->message : "did not start");
+    }
+}
+
+static gboolean
 start_components (Daemon *daemon, GError **error)
 {
   g_autoptr (GPtrArray) list = cube_registry_list (daemon->registry, CUBE_COMPONENT);
@@ -230,23 +271,21 @@ start_components (Daemon *daemon, GError **error)
   for (guint i = 0; i < list->len; i++)
     {
       const CubeImpl *impl = list->pdata[i];
-      const CubeComponentOps *ops = impl->ops;
-      if (*ops->role != '\0' && !cube_context_has_role (daemon->context, ops->role))
+      if (!is_wanted (daemon, impl))
         continue;
       daemon->step = impl->id;
-      if (!ops->start (impl->state, error))
-        {
-          g_prefix_error (error, "%s: ", impl->id);
-          return FALSE;
-        }
-      g_ptr_array_add (daemon->components, (gpointer) cube_impl_ref (impl));
+      if (!start_component (daemon, impl, error))
+        return FALSE;
     }
+  daemon->components_watch =
+      cube_registry_watch (daemon->registry, CUBE_COMPONENT, cube_context_get_loop (daemon->context, "main"), components_changed, daemon);
   return TRUE;
 }
 
 static void
 stop_components (Daemon *daemon)
 {
+  g_clear_pointer (&daemon->components_watch, cube_registry_unwatch);
   while (daemon->components->len > 0)
     {
       const CubeImpl *impl = g_ptr_array_steal_index (daemon->components, daemon->components->len - 1);

@@ -7,7 +7,10 @@
 #include <string.h>
 
 #define DRAIN_US (5 * G_USEC_PER_SEC)
-#define SETTLE_US (200 * 1000) /* a file being written is loaded once it has been quiet for this long */
+#define SETTLE_US (200 * 1000)       /* a file being written is loaded once it has been quiet for this long */
+#define GONE_US (2 * G_USEC_PER_SEC) /* a file that is written anew may be away for a moment */
+#define RETIRED_US (50 * 1000)
+#define RETIRED_LONG_US (5 * G_USEC_PER_SEC)
 
 typedef enum { LOADED, STARTED, STOPPED, FAILED } State;
 static const char *const state_names[] = { "loaded", "running", "stopped", "failed" };
@@ -19,12 +22,15 @@ typedef struct {
   gpointer state;
   State progress;
   char *problem;
+  gboolean is_unfinished; /* its file was being written when we looked */
+  gint64 retired_us;      /* when another took its place; 0 = none did */
 } Plugin;
 
 typedef struct {
   CubePlugins *plugins;
   char *path;
   CubeTimer *timer;
+  gboolean is_gone; /* it was not there when we last looked */
 } Pending;
 
 struct _CubePlugins {
@@ -34,7 +40,9 @@ struct _CubePlugins {
   CubeContext *context; /* our own */
   CubeLoop *loop;       /* main */
   GPtrArray *list;      /* Plugin */
-  gboolean is_started;
+  GPtrArray *retired;   /* Plugin: replaced or removed, stopped once nobody uses them */
+  CubeTimer *retired_timer;
+  gboolean is_started, is_stopping;
   GError *config_error; /* the first while loading; NULL = none */
   GPtrArray *monitors;  /* GFileMonitor */
   GHashTable *pending;  /* path → Pending */
@@ -69,6 +77,7 @@ cube_plugins_new (CubeProcess *process, CubeRegistry *registry, CubeView config)
   plugins->registry = registry;
   plugins->config = cube_view_exists (config) ? cube_value_new_copy (config) : NULL;
   plugins->list = g_ptr_array_new_with_free_func (plugin_free);
+  plugins->retired = g_ptr_array_new_with_free_func (plugin_free);
   plugins->monitors = g_ptr_array_new_with_free_func (g_object_unref);
   plugins->pending = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, pending_free);
   plugins->disabled = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -82,6 +91,8 @@ cube_plugins_free (CubePlugins *plugins)
 {
   if (plugins == NULL)
     return;
+  cube_timer_cancel (plugins->retired_timer);
+  g_ptr_array_unref (plugins->retired);
   g_ptr_array_unref (plugins->monitors);
   g_hash_table_unref (plugins->pending);
   g_hash_table_unref (plugins->disabled);
@@ -114,18 +125,6 @@ set_progress (CubePlugins *plugins, Plugin *plugin, State progress, const char *
 /* ---- one plugin's steps ---- */
 
 static gboolean
-register_impls (CubePlugins *plugins, Plugin *plugin, GError **error)
-{
-  for (const CubeInterfaceImpl *impl = plugin->image->descriptor.impls; impl->interface != NULL; impl++)
-    if (!cube_registry_add (plugins->registry, impl, plugin->name, plugin->state, plugin->context, error))
-      {
-        cube_registry_remove_plugin (plugins->registry, plugin->name);
-        return FALSE;
-      }
-  return TRUE;
-}
-
-static gboolean
 plugin_load (CubePlugins *plugins, Plugin *plugin, GError **error)
 {
   const CubePluginDescriptor *descriptor = &plugin->image->descriptor;
@@ -147,22 +146,15 @@ plugin_load (CubePlugins *plugins, Plugin *plugin, GError **error)
       g_prefix_error (error, "plugin %s (%s): ", plugin->name, plugin->path);
       return FALSE;
     }
-  if (register_impls (plugins, plugin, error))
-    return TRUE;
-  if (descriptor->unload != NULL)
-    descriptor->unload (plugin->state);
-  plugin->state = NULL;
-  g_prefix_error (error, "plugin %s (%s): ", plugin->name, plugin->path);
-  return FALSE;
+  set_progress (plugins, plugin, LOADED, NULL);
+  return TRUE;
 }
 
+/* Nobody uses it. */
 static void
-plugin_stop (CubePlugins *plugins, Plugin *plugin)
+plugin_end (CubePlugins *plugins, Plugin *plugin)
 {
   const CubePluginDescriptor *descriptor = &plugin->image->descriptor;
-  cube_registry_remove_plugin (plugins->registry, plugin->name);
-  if (!cube_registry_drain (plugins->registry, plugin->name, DRAIN_US))
-    g_warning ("plugin %s: still in use after %d s; stopping it all the same", plugin->name, (int) (DRAIN_US / G_USEC_PER_SEC));
   if (plugin->progress == STARTED && descriptor->stop != NULL)
     descriptor->stop (plugin->state);
   if (descriptor->unload != NULL)
@@ -180,21 +172,79 @@ plugin_start (CubePlugins *plugins, Plugin *plugin, GError **error)
       if (error != NULL && *error == NULL)
         g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "its start() failed without saying why");
       g_prefix_error (error, "plugin %s (%s): ", plugin->name, plugin->path);
-      plugin_stop (plugins, plugin);
       return FALSE;
     }
   set_progress (plugins, plugin, STARTED, NULL);
   return TRUE;
 }
 
-/* load, and start when the process runs */
+/* Offers what it has, in place of what the plugins @gone (nullable) offer. */
 static gboolean
-bring_up (CubePlugins *plugins, Plugin *plugin, GError **error)
+plugin_offer (CubePlugins *plugins, Plugin *plugin, const char *const *gone, GError **error)
+{
+  if (cube_registry_swap (plugins->registry, gone, plugin->image->descriptor.impls, plugin->name, plugin->state, plugin->context, error))
+    return TRUE;
+  g_prefix_error (error, "plugin %s (%s): ", plugin->name, plugin->path);
+  return FALSE;
+}
+
+/* Load, start when the process runs, offer: a plugin is asked for nothing before it has started, and while another gives way to it there is
+ * always one of the two. */
+static gboolean
+bring_up (CubePlugins *plugins, Plugin *plugin, const char *const *gone, GError **error)
 {
   if (!plugin_load (plugins, plugin, error))
     return FALSE;
-  set_progress (plugins, plugin, LOADED, NULL);
-  return !plugins->is_started || plugin_start (plugins, plugin, error);
+  if ((!plugins->is_started || plugin_start (plugins, plugin, error)) && plugin_offer (plugins, plugin, gone, error))
+    return TRUE;
+  plugin_end (plugins, plugin);
+  return FALSE;
+}
+
+/* ---- those that made way ---- */
+
+static void sweep_retired (gpointer data);
+
+static void
+sweep_once (CubePlugins *plugins)
+{
+  gint64 now_us = cube_context_monotonic_us (plugins->context);
+  for (guint i = plugins->retired->len; i-- > 0;)
+    {
+      Plugin *plugin = plugins->retired->pdata[i];
+      if (!cube_registry_is_held (plugins->registry, plugin->context, NULL))
+        {
+          plugin_end (plugins, plugin);
+          g_ptr_array_remove_index (plugins->retired, i);
+        }
+      else if (plugin->problem == NULL && now_us - plugin->retired_us > RETIRED_LONG_US)
+        {
+          plugin->problem = g_strdup ("in use"); /* said */
+          g_message ("plugin %s: what it was before is still in use by a long call; it is stopped when that ends", plugin->name);
+        }
+    }
+  if (plugins->retired->len > 0 && plugins->retired_timer == NULL && !plugins->is_stopping)
+    plugins->retired_timer = cube_loop_after (plugins->loop, RETIRED_US, sweep_retired, plugins, NULL);
+}
+
+static void
+sweep_retired (gpointer data)
+{
+  CubePlugins *plugins = data;
+  cube_timer_cancel (g_steal_pointer (&plugins->retired_timer));
+  sweep_once (plugins);
+}
+
+/* @plugin offers nothing any more. Calls under way hold what they use: it stops when the last has ended, and nobody waits for that. */
+static void
+retire (CubePlugins *plugins, Plugin *plugin)
+{
+  g_ptr_array_set_free_func (plugins->list, NULL);
+  g_ptr_array_remove (plugins->list, plugin);
+  g_ptr_array_set_free_func (plugins->list, plugin_free);
+  set_progress (plugins, plugin, plugin->progress, NULL);
+  plugin->retired_us = cube_context_monotonic_us (plugins->context);
+  g_ptr_array_add (plugins->retired, plugin);
 }
 
 /* ---- adding, replacing, removing ---- */
@@ -221,29 +271,92 @@ drop_from_list (CubePlugins *plugins, Plugin *plugin)
   g_ptr_array_remove (plugins->list, plugin);
 }
 
-static void
-note_failure (CubePlugins *plugins, const char *path, const char *message)
-{
-  Plugin *plugin = find_plugin (plugins, NULL, path);
-  if (plugin != NULL && plugin->progress != FAILED)
-    {
-      g_free (plugin->problem);
-      plugin->problem = g_strdup (message);
-      return;
-    }
-  if (plugin == NULL)
-    {
-      plugin = g_new0 (Plugin, 1);
-      plugin->path = g_strdup (path);
-      add_to_list (plugins, plugin);
-    }
-  set_progress (plugins, plugin, FAILED, message);
-}
-
 static gboolean
 is_running (const Plugin *plugin)
 {
   return plugin->progress == STARTED || plugin->progress == LOADED;
+}
+
+/* Whether what it is cannot be handed over to another: a part of this process that runs as long as it does, or one that says so. */
+static gboolean
+must_stay (CubePlugins *plugins, const Plugin *plugin)
+{
+  gboolean is_pinned;
+  cube_registry_is_held (plugins->registry, plugin->context, &is_pinned);
+  return is_pinned || plugin->image->descriptor.is_kept;
+}
+
+/* Says once that what runs differs from what lies there. */
+static void
+note_stay (CubePlugins *plugins, Plugin *plugin, const char *what)
+{
+  g_autofree char *text = g_strdup_printf ("%s; in use, it runs on as it was until cube is restarted", what);
+  if (g_strcmp0 (plugin->problem, text) == 0)
+    return;
+  g_message ("plugin %s: %s", plugin->name, text);
+  set_progress (plugins, plugin, plugin->progress, text);
+}
+
+static Plugin *
+note_failure (CubePlugins *plugins, const char *path, const char *message)
+{
+  Plugin *plugin = find_plugin (plugins, NULL, path);
+  if (plugin == NULL)
+    {
+      plugin = g_new0 (Plugin, 1);
+      plugin->path = g_strdup (path);
+      plugin->progress = FAILED;
+      add_to_list (plugins, plugin);
+    }
+  set_progress (plugins, plugin, plugin->progress, message); /* the one that runs goes on */
+  return plugin;
+}
+
+/* Those @fresh takes the place of: the running one of its name, and the running one of its file. */
+static GPtrArray *
+find_replaced (CubePlugins *plugins, const Plugin *fresh)
+{
+  GPtrArray *found = g_ptr_array_new ();
+  for (guint i = 0; i < plugins->list->len; i++)
+    {
+      Plugin *plugin = plugins->list->pdata[i];
+      if (is_running (plugin) && (g_str_equal (plugin->name, fresh->name) || g_str_equal (plugin->path, fresh->path)))
+        g_ptr_array_add (found, plugin);
+    }
+  return found;
+}
+
+static gboolean
+may_replace (CubePlugins *plugins, GPtrArray *replaced, const Plugin *fresh, GError **error)
+{
+  for (guint i = 0; i < replaced->len; i++)
+    {
+      Plugin *old = replaced->pdata[i];
+      if (!plugins->is_started)
+        return g_set_error (error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "plugin %s: the name \"%s\" is already taken by %s", fresh->path,
+                            fresh->name, old->path),
+               FALSE;
+      if (must_stay (plugins, old) || old->image->handle == fresh->image->handle)
+        return g_set_error (error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS,
+                            "plugin %s: %s of %s is in use; it runs on as it was until cube is restarted", fresh->path, old->name,
+                            old->path),
+               FALSE;
+    }
+  return TRUE;
+}
+
+static void
+take_place (CubePlugins *plugins, Plugin *fresh, GPtrArray *replaced)
+{
+  for (guint i = 0; i < replaced->len; i++)
+    retire (plugins, replaced->pdata[i]);
+  for (Plugin *stale; (stale = find_plugin (plugins, fresh->name, fresh->path)) != NULL;)
+    drop_from_list (plugins, stale); /* one that failed */
+  add_to_list (plugins, fresh);
+  sweep_once (plugins);
+  /* At the start one a plugin; later it is news. */
+  g_log (G_LOG_DOMAIN, plugins->is_started ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_DEBUG, "plugin %s %s %s from %s", fresh->name,
+         fresh->image->descriptor.version, replaced->len > 0 ? "replaced" : "loaded", fresh->path);
 }
 
 static gboolean
@@ -256,33 +369,50 @@ install (CubePlugins *plugins, CubePluginImage *image, GError **error)
       return TRUE;
     }
   Plugin *fresh = new_plugin (image);
-  Plugin *old = find_plugin (plugins, fresh->name, NULL);
-  gboolean was_running = old != NULL && is_running (old);
-  if (was_running && !plugins->is_started)
+  g_autoptr (GPtrArray) replaced = find_replaced (plugins, fresh);
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+  for (guint i = 0; i < replaced->len; i++)
+    g_ptr_array_add (names, ((Plugin *) replaced->pdata[i])->name);
+  g_ptr_array_add (names, NULL);
+  if (!may_replace (plugins, replaced, fresh, error) || !bring_up (plugins, fresh, (const char *const *) names->pdata, error))
     {
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "plugin %s: the name \"%s\" is already taken by %s", fresh->path,
-                   fresh->name, old->path);
       plugin_free (fresh);
       return FALSE;
     }
-  if (was_running)
-    plugin_stop (plugins, old);
-  GError *problem = NULL;
-  if (bring_up (plugins, fresh, &problem))
+  take_place (plugins, fresh, replaced);
+  return TRUE;
+}
+
+/* TRUE when the file at @path changes nothing now: it is what runs, or what runs must stay. */
+static gboolean
+is_settled (CubePlugins *plugins, const char *path)
+{
+  Plugin *plugin = find_plugin (plugins, NULL, path);
+  if (!plugins->is_started || plugin == NULL || !is_running (plugin))
+    return FALSE;
+  if (cube_plugin_image_is_current (plugin->image))
     {
-      g_autofree char *path = g_strdup (fresh->path);
-      for (Plugin *stale; (stale = find_plugin (plugins, fresh->name, path)) != NULL;)
-        drop_from_list (plugins, stale);
-      add_to_list (plugins, fresh);
-      /* At the start one a plugin; later it is news. */
-      g_log (G_LOG_DOMAIN, plugins->is_started ? G_LOG_LEVEL_MESSAGE : G_LOG_LEVEL_DEBUG, "plugin %s %s %s from %s", fresh->name,
-             fresh->image->descriptor.version, was_running ? "replaced" : "loaded", fresh->path);
+      set_progress (plugins, plugin, plugin->progress, NULL);
       return TRUE;
     }
-  plugin_free (fresh);
-  g_autoptr (GError) again = NULL;
-  if (was_running && !bring_up (plugins, old, &again)) /* the old one takes over again */
-    set_progress (plugins, old, FAILED, again->message);
+  if (!must_stay (plugins, plugin))
+    return FALSE;
+  note_stay (plugins, plugin, "its file was replaced");
+  return TRUE;
+}
+
+static gboolean
+load_file (CubePlugins *plugins, const char *path, gboolean *ret_is_busy, GError **error)
+{
+  GError *problem = NULL;
+  *ret_is_busy = FALSE;
+  if (is_settled (plugins, path))
+    return TRUE;
+  CubePluginImage *image = cube_plugin_image_open (path, ret_is_busy, &problem);
+  if (image != NULL && install (plugins, image, &problem))
+    return TRUE;
+  if (!*ret_is_busy || !plugins->is_started)
+    note_failure (plugins, path, problem->message)->is_unfinished = *ret_is_busy;
   g_propagate_error (error, problem);
   return FALSE;
 }
@@ -290,20 +420,8 @@ install (CubePlugins *plugins, CubePluginImage *image, GError **error)
 gboolean
 cube_plugins_load_file (CubePlugins *plugins, const char *path, GError **error)
 {
-  g_autofree char *copy_dir = NULL;
-  if (plugins->is_started)
-    {
-      const char *data_dir = cube_context_data_dir (plugins->context);
-      copy_dir = data_dir != NULL ? g_build_filename (data_dir, "run", "plugins", NULL)
-                                  : g_build_filename (g_get_tmp_dir (), "cube-plugins", NULL);
-    }
-  GError *problem = NULL;
-  CubePluginImage *image = cube_plugin_image_open (path, copy_dir, &problem);
-  if (image != NULL && install (plugins, image, &problem))
-    return TRUE;
-  note_failure (plugins, path, problem->message);
-  g_propagate_error (error, problem);
-  return FALSE;
+  gboolean is_busy;
+  return load_file (plugins, path, &is_busy, error);
 }
 
 void
@@ -366,6 +484,17 @@ cube_plugins_check_config (CubePlugins *plugins, GPtrArray *warnings, GError **e
   return TRUE;
 }
 
+/* Stops it, unless somebody does not let go of it: then it is left alone, whoever holds it may still call it. */
+static void
+plugin_stop (CubePlugins *plugins, Plugin *plugin, gint64 patience_us)
+{
+  cube_registry_remove_plugin (plugins->registry, plugin->name);
+  if (cube_registry_drain (plugins->registry, plugin->name, patience_us))
+    plugin_end (plugins, plugin);
+  else if (patience_us > 0)
+    g_warning ("plugin %s: still in use after %d s; left as it is", plugin->name, (int) (patience_us / G_USEC_PER_SEC));
+}
+
 gboolean
 cube_plugins_start (CubePlugins *plugins, const char *const *required, GError **error)
 {
@@ -376,6 +505,7 @@ cube_plugins_start (CubePlugins *plugins, const char *const *required, GError **
       if (plugin->progress != LOADED || plugin_start (plugins, plugin, &problem))
         continue;
       g_warning ("%s", problem->message);
+      plugin_stop (plugins, plugin, DRAIN_US);
       set_progress (plugins, plugin, FAILED, problem->message);
     }
   plugins->is_started = TRUE;
@@ -407,17 +537,23 @@ cube_plugins_set_disabled (CubePlugins *plugins, CubeView names)
 void
 cube_plugins_stop (CubePlugins *plugins, const char *keep)
 {
+  gint64 patience_us = plugins->is_stopping ? 0 : DRAIN_US;
+  plugins->is_stopping = TRUE;
   g_ptr_array_set_size (plugins->monitors, 0);
   g_hash_table_remove_all (plugins->pending);
   for (guint i = plugins->list->len; i-- > 0;)
     {
       Plugin *plugin = plugins->list->pdata[i];
       if (is_running (plugin) && g_strcmp0 (plugin->name, keep) != 0)
-        plugin_stop (plugins, plugin);
+        plugin_stop (plugins, plugin, patience_us);
     }
+  sweep_once (plugins);
+  cube_timer_cancel (g_steal_pointer (&plugins->retired_timer));
 }
 
 /* ---- watching folders ---- */
+
+static void look_later (CubePlugins *plugins, const char *path, gboolean is_gone);
 
 static void
 remove_file (CubePlugins *plugins, const char *path)
@@ -425,12 +561,17 @@ remove_file (CubePlugins *plugins, const char *path)
   Plugin *plugin = find_plugin (plugins, NULL, path);
   if (plugin == NULL)
     return;
-  if (is_running (plugin))
+  if (!is_running (plugin))
+    drop_from_list (plugins, plugin);
+  else if (must_stay (plugins, plugin))
+    note_stay (plugins, plugin, "its file is gone");
+  else
     {
-      plugin_stop (plugins, plugin);
       g_message ("plugin %s removed (%s is gone)", plugin->name, path);
+      cube_registry_remove_plugin (plugins->registry, plugin->name);
+      retire (plugins, plugin);
+      sweep_once (plugins);
     }
-  drop_from_list (plugins, plugin);
 }
 
 static void
@@ -439,12 +580,30 @@ settle (gpointer data)
   Pending *pending = data;
   CubePlugins *plugins = pending->plugins;
   g_autofree char *path = g_strdup (pending->path);
-  g_hash_table_remove (plugins->pending, path);
   g_autoptr (GError) error = NULL;
-  if (!g_file_test (path, G_FILE_TEST_EXISTS))
+  gboolean is_there = g_file_test (path, G_FILE_TEST_EXISTS), was_gone = pending->is_gone, is_busy;
+  g_hash_table_remove (plugins->pending, path);
+  if (!is_there && was_gone)
     remove_file (plugins, path);
-  else if (!cube_plugins_load_file (plugins, path, &error))
+  else if (!is_there)
+    look_later (plugins, path, TRUE);
+  else if (load_file (plugins, path, &is_busy, &error))
+    return;
+  else if (is_busy)
+    look_later (plugins, path, FALSE);
+  else
     g_warning ("%s", error->message);
+}
+
+static void
+look_later (CubePlugins *plugins, const char *path, gboolean is_gone)
+{
+  Pending *pending = g_new0 (Pending, 1);
+  pending->plugins = plugins;
+  pending->path = g_strdup (path);
+  pending->is_gone = is_gone;
+  pending->timer = cube_loop_after (plugins->loop, is_gone ? GONE_US : SETTLE_US, settle, pending, NULL);
+  g_hash_table_replace (plugins->pending, pending->path, pending);
 }
 
 static void
@@ -455,13 +614,33 @@ folder_changed (GFileMonitor *monitor, GFile *file, GFile *other, GFileMonitorEv
   if (event == G_FILE_MONITOR_EVENT_ATTRIBUTE_CHANGED && find_plugin (plugins, NULL, path) != NULL
       && is_running (find_plugin (plugins, NULL, path)))
     return;
-  if (path == NULL || !g_str_has_suffix (path, ".so"))
-    return;
-  Pending *pending = g_new0 (Pending, 1);
-  pending->plugins = plugins;
-  pending->path = g_steal_pointer (&path);
-  pending->timer = cube_loop_after (plugins->loop, SETTLE_US, settle, pending, NULL);
-  g_hash_table_replace (plugins->pending, pending->path, pending);
+  if (path != NULL && g_str_has_suffix (path, ".so"))
+    look_later (plugins, path, FALSE);
+}
+
+static gboolean
+has_changed (CubePlugins *plugins, const char *path)
+{
+  Plugin *plugin = find_plugin (plugins, NULL, path);
+  if (plugin == NULL)
+    return g_hash_table_size (plugins->disabled) == 0; /* else it may be one of those */
+  if (is_running (plugin))
+    return !cube_plugin_image_is_current (plugin->image);
+  return plugin->is_unfinished;
+}
+
+/* What came between the start and now. */
+static void
+look_at_folder (CubePlugins *plugins, const char *dir_path)
+{
+  g_autoptr (GDir) dir = g_dir_open (dir_path, 0, NULL);
+  const char *name;
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = g_build_filename (dir_path, name, NULL);
+      if (g_str_has_suffix (name, ".so") && has_changed (plugins, path))
+        look_later (plugins, path, FALSE);
+    }
 }
 
 void
@@ -477,6 +656,7 @@ cube_plugins_watch_dir (CubePlugins *plugins, const char *dir)
     }
   g_signal_connect (monitor, "changed", G_CALLBACK (folder_changed), plugins);
   g_ptr_array_add (plugins->monitors, monitor);
+  look_at_folder (plugins, dir);
 }
 
 /* ---- saying what there is ---- */

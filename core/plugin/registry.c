@@ -5,6 +5,7 @@
 typedef struct {
   CubeImpl impl; /* first: CubeImpl * is Entry * */
   gint ref_count;
+  gboolean is_pinned; /* registry's lock */
   CubeRegistry *registry;
 } Entry;
 
@@ -187,22 +188,43 @@ find_place (const Interface *interface, const char *id, gboolean *ret_is_taken)
   return place;
 }
 
-gboolean
-cube_registry_add (CubeRegistry *registry, const CubeInterfaceImpl *impl, const char *plugin, gpointer state, CubeContext *context,
-                   GError **error)
+static gboolean
+is_named (const char *const *names, const char *name)
 {
-  g_mutex_lock (&registry->lock);
+  return names != NULL && g_strv_contains (names, name);
+}
+
+/* Lock held. FALSE when one of @impls is taken, by another or by one of @impls itself. */
+static gboolean
+check_free (CubeRegistry *registry, const char *const *gone, const CubeInterfaceImpl *impls, const char *plugin, GError **error)
+{
+  for (const CubeInterfaceImpl *impl = impls; impl != NULL && impl->interface != NULL; impl++)
+    {
+      Interface *interface = get_interface (registry, impl->interface);
+      gboolean is_taken;
+      guint place = find_place (interface, impl->id, &is_taken);
+      const char *owner = is_taken ? ((Entry *) interface->entries->pdata[place])->impl.plugin : NULL;
+      if (owner != NULL && is_named (gone, owner))
+        owner = NULL;
+      for (const CubeInterfaceImpl *other = impls; other != impl && owner == NULL; other++)
+        if (g_str_equal (other->interface, impl->interface) && g_str_equal (other->id, impl->id))
+          owner = plugin;
+      if (owner == NULL)
+        continue;
+      g_set_error (error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "%s \"%s\" is already provided by plugin %s", impl->interface, impl->id,
+                   owner);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* Lock held. */
+static void
+insert (CubeRegistry *registry, const CubeInterfaceImpl *impl, const char *plugin, gpointer state, CubeContext *context)
+{
   Interface *interface = get_interface (registry, impl->interface);
   gboolean is_taken;
   guint place = find_place (interface, impl->id, &is_taken);
-  if (is_taken)
-    {
-      const char *owner = ((Entry *) interface->entries->pdata[place])->impl.plugin;
-      g_set_error (error, CUBE_ERROR, CUBE_ERROR_ALREADY_EXISTS, "%s \"%s\" is already provided by plugin %s", impl->interface, impl->id,
-                   owner);
-      g_mutex_unlock (&registry->lock);
-      return FALSE;
-    }
   Entry *entry = g_new0 (Entry, 1);
   entry->impl =
       (CubeImpl){ g_intern_string (impl->interface), g_intern_string (impl->id), g_intern_string (plugin), impl->ops, state, context };
@@ -210,30 +232,91 @@ cube_registry_add (CubeRegistry *registry, const CubeInterfaceImpl *impl, const 
   entry->registry = registry;
   g_ptr_array_add (registry->live, entry);
   g_ptr_array_insert (interface->entries, (gint) place, entry);
-  notify (registry, impl->interface);
+}
+
+/* Lock held. Moves what @plugins offer to @dropped, and the names of what changed to @changed. */
+static void
+take_out (CubeRegistry *registry, const char *const *plugins, GPtrArray *dropped, GHashTable *changed)
+{
+  GHashTableIter iter;
+  gpointer name, value;
+  g_hash_table_iter_init (&iter, registry->interfaces);
+  while (g_hash_table_iter_next (&iter, &name, &value))
+    {
+      Interface *interface = value;
+      for (guint i = interface->entries->len; i-- > 0;)
+        if (is_named (plugins, ((Entry *) interface->entries->pdata[i])->impl.plugin))
+          {
+            g_ptr_array_add (dropped, g_ptr_array_steal_index (interface->entries, i));
+            g_hash_table_add (changed, name);
+          }
+    }
+}
+
+gboolean
+cube_registry_swap (CubeRegistry *registry, const char *const *gone, const CubeInterfaceImpl *impls, const char *plugin, gpointer state,
+                    CubeContext *context, GError **error)
+{
+  g_autoptr (GPtrArray) dropped = g_ptr_array_new_with_free_func (entry_release); /* after the lock */
+  g_autoptr (GHashTable) changed = g_hash_table_new (g_str_hash, g_str_equal);
+  GHashTableIter iter;
+  gpointer name;
+  g_mutex_lock (&registry->lock);
+  gboolean is_free = check_free (registry, gone, impls, plugin, error);
+  if (is_free)
+    take_out (registry, gone, dropped, changed);
+  for (const CubeInterfaceImpl *impl = impls; is_free && impl != NULL && impl->interface != NULL; impl++)
+    {
+      insert (registry, impl, plugin, state, context);
+      g_hash_table_add (changed, (gpointer) g_intern_string (impl->interface));
+    }
+  g_hash_table_iter_init (&iter, changed);
+  while (g_hash_table_iter_next (&iter, &name, NULL))
+    notify (registry, name);
   g_mutex_unlock (&registry->lock);
-  return TRUE;
+  return is_free;
+}
+
+gboolean
+cube_registry_add (CubeRegistry *registry, const CubeInterfaceImpl *impl, const char *plugin, gpointer state, CubeContext *context,
+                   GError **error)
+{
+  const CubeInterfaceImpl one[] = { *impl, { NULL, 0, 0, NULL, NULL } };
+  return cube_registry_swap (registry, NULL, one, plugin, state, context, error);
 }
 
 void
 cube_registry_remove_plugin (CubeRegistry *registry, const char *plugin)
 {
-  g_autoptr (GPtrArray) dropped = g_ptr_array_new_with_free_func (entry_release);
-  GHashTableIter iter;
-  gpointer name, value;
+  const char *const gone[] = { plugin, NULL };
+  cube_registry_swap (registry, gone, NULL, NULL, NULL, NULL, NULL);
+}
+
+/* ---- who holds what ---- */
+
+void
+cube_registry_pin (CubeRegistry *registry, const CubeImpl *impl)
+{
   g_mutex_lock (&registry->lock);
-  g_hash_table_iter_init (&iter, registry->interfaces);
-  while (g_hash_table_iter_next (&iter, &name, &value))
+  ((Entry *) impl)->is_pinned = TRUE;
+  g_mutex_unlock (&registry->lock);
+}
+
+gboolean
+cube_registry_is_held (CubeRegistry *registry, const CubeContext *context, gboolean *ret_is_pinned)
+{
+  gboolean is_held = FALSE, is_pinned = FALSE;
+  g_mutex_lock (&registry->lock);
+  for (guint i = 0; i < registry->live->len; i++)
     {
-      Interface *interface = value;
-      guint before = dropped->len;
-      for (guint i = interface->entries->len; i-- > 0;)
-        if (strcmp (((Entry *) interface->entries->pdata[i])->impl.plugin, plugin) == 0)
-          g_ptr_array_add (dropped, g_ptr_array_steal_index (interface->entries, i));
-      if (dropped->len > before)
-        notify (registry, name);
+      const Entry *entry = registry->live->pdata[i];
+      is_held |= entry->impl.context == context;
+      is_pinned |= entry->impl.context == context && entry->is_pinned;
     }
   g_mutex_unlock (&registry->lock);
+  if (ret_is_pinned != NULL)
+    *ret_is_pinned = is_pinned;
+  return is_held;
 }
 
 static gboolean

@@ -8,6 +8,13 @@ CubeRegistry *cube_registry_new (void);
 void cube_registry_free (CubeRegistry *registry);
 /* Adds one implementation. CUBE_ERROR_ALREADY_EXISTS when (interface, id) is taken. Strings are interned. */
 gboolean cube_registry_add (CubeRegistry *registry, const CubeInterfaceImpl *impl, const char *plugin, gpointer state, CubeContext *context, GError **error);
+/* In one step, so that nobody finds both or neither: what the plugins @gone (nullable, NULL-terminated) offer goes, @impls (nullable) come.
+ * CUBE_ERROR_ALREADY_EXISTS, and nothing changed, when one of @impls is another plugin's. */
+gboolean cube_registry_swap (CubeRegistry *registry, const char *const *gone, const CubeInterfaceImpl *impls, const char *plugin, gpointer state, CubeContext *context, GError **error);
+/* @impl, held by the caller, stays in use as long as this process serves: its plugin cannot be replaced. */
+void cube_registry_pin (CubeRegistry *registry, const CubeImpl *impl);
+/* Whether the registry or anybody else holds an implementation that came with @context, and whether one of them is pinned. */
+gboolean cube_registry_is_held (CubeRegistry *registry, const CubeContext *context, gboolean *ret_is_pinned /* (nullable) */);
 /* Takes every implementation of @plugin out and tells the watchers. */
 void cube_registry_remove_plugin (CubeRegistry *registry, const char *plugin);
 /* Waits until nobody holds an implementation of @plugin (at most @timeout_us). */

@@ -7,7 +7,7 @@
 CUBE_BEGIN_DECLS
 
 #define CUBE_ABI_MAJOR 1 /* a plugin of another major is refused */
-#define CUBE_ABI_MINOR 0 /* older and newer minors load */
+#define CUBE_ABI_MINOR 1 /* older and newer minors load */
 
 typedef struct {            /* one entry per capability offered */
   const char *interface;    /* "cube.scheduler.Score" */
@@ -30,6 +30,9 @@ typedef struct {
   /* (nullable) The configuration's schema: "key type default description" lines, type one of string int bool duration quantity
    * string-list object; unknown keys in the configuration are refused. NULL = no configuration accepted. */
   const char *config_schema;
+  /* It holds what a second one beside it would not know of (addresses given out, a device): while it runs its file is not replaced. Others,
+   * components and the storage in use aside, are: the new one loads, starts and takes over, the old one stops when the last call has ended. */
+  gboolean is_kept;
 } CubePluginDescriptor;
 
 #ifdef CUBE_PLUGIN_BUILTIN

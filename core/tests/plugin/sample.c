@@ -5,6 +5,9 @@
 #ifndef SAMPLE_NAME
 #define SAMPLE_NAME "sample"
 #endif
+#ifndef SAMPLE_KEPT
+#define SAMPLE_KEPT FALSE
+#endif
 #ifndef SAMPLE_VERSION
 #define SAMPLE_VERSION "1"
 #endif
@@ -12,7 +15,15 @@
 static gint64
 score (gpointer state, const CubeCycle *cycle, gpointer cycle_data, const CubePodInfo *pod, const CubeNodeInfo *node)
 {
-  return 7;
+  return *(const int *) state;
+}
+
+static int answer = 7;
+
+static void
+unload (gpointer state)
+{
+  answer = -7; /* whoever still asks is wrong */
 }
 
 static gboolean
@@ -22,7 +33,8 @@ load (CubeContext *context, gpointer *ret_state, GError **error)
   g_set_error (error, CUBE_ERROR, CUBE_ERROR_INTERNAL, "no such device");
   return FALSE;
 #else
-  *ret_state = (gpointer) "state";
+  answer = 7;
+  *ret_state = &answer;
   return TRUE;
 #endif
 }
@@ -50,6 +62,7 @@ static const CubeInterfaceImpl impls[] = {
 CUBE_EXPORT extern const CubeInterfaceImpl *sample_something;
 const CubeInterfaceImpl *sample_something = impls;
 gboolean (*sample_load) (CubeContext *, gpointer *, GError **) = load;
+void (*sample_unload) (gpointer) = unload;
 #elif defined(SAMPLE_MAJOR)
 CUBE_EXPORT extern const CubePluginDescriptor cube_plugin_descriptor;
 const CubePluginDescriptor cube_plugin_descriptor = {
@@ -60,6 +73,7 @@ const CubePluginDescriptor cube_plugin_descriptor = {
   .version = "1",
   .impls = impls,
   .load = load,
+  .unload = unload,
 };
 #elif defined(SAMPLE_OLD_MINOR)
 /* As a plugin of an earlier minor: its descriptor ends before config_schema. */
@@ -72,8 +86,9 @@ const CubePluginDescriptor cube_plugin_descriptor = {
   .version = "1",
   .impls = impls,
   .load = load,
+  .unload = unload,
 };
 #else
 CUBE_PLUGIN_DEFINE (.name = SAMPLE_NAME, .version = SAMPLE_VERSION, .description = "a test", .license = "Apache-2.0", .impls = impls,
-                    .load = load, .config_schema = "colour string red\nsize int 1");
+                    .load = load, .unload = unload, .is_kept = SAMPLE_KEPT, .config_schema = "colour string red\nsize int 1");
 #endif

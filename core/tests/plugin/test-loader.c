@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The handshake with a plugin file: each thing that can be wrong with one is refused with a sentence, and hurts nobody else. */
+#include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <plugin/config-schema.h>
 #include <plugin/registry.h>
 #include <cube/scheduler.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char *samples; /* folder of the sample plugins */
 
@@ -174,6 +177,137 @@ test_replacing (Fixture *fixture, gconstpointer unused)
   g_assert_cmpint (ask (fixture), ==, 7);
 }
 
+/* ---- files that change ---- */
+
+/* A copy of a sample, written over what is there, as cp does. (transfer full) */
+static char *
+put (Fixture *fixture, const char *name)
+{
+  g_autofree char *from = sample (name), *content = NULL;
+  char *path = g_build_filename (fixture->dir, "a.so", NULL);
+  gsize length;
+  g_assert_true (g_file_get_contents (from, &content, &length, NULL));
+  FILE *file = fopen (path, "w");
+  g_assert_nonnull (file);
+  g_assert_cmpuint (fwrite (content, 1, length, file), ==, length);
+  fclose (file);
+  g_chmod (path, 0755);
+  return path;
+}
+
+static const char *
+message_of_first (CubeValue *list)
+{
+  return cube_view_get_string (cube_view_element (cube_value_root (list), 0), "message");
+}
+
+static const char *
+version_of_first (CubeValue *list)
+{
+  return cube_view_get_string (cube_view_element (cube_value_root (list), 0), "version");
+}
+
+/* What is mapped is ours: the file may be cut, and written anew in place. */
+static void
+test_cut (Fixture *fixture, gconstpointer unused)
+{
+  g_autofree char *path = put (fixture, "good");
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, NULL));
+  g_assert_cmpint (truncate (path, 0), ==, 0);
+  g_assert_cmpint (ask (fixture), ==, 7);
+  g_assert_true (cube_plugins_start (fixture->plugins, NULL, NULL));
+  g_autoptr (GError) error = NULL;
+  g_assert_false (cube_plugins_load_file (fixture->plugins, path, &error));
+  g_assert_nonnull (strstr (error->message, "not an ELF shared object"));
+  g_assert_cmpint (ask (fixture), ==, 7);
+  g_free (put (fixture, "newer"));
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, NULL));
+  g_assert_cmpint (truncate (path, 0), ==, 0);
+  g_assert_cmpint (ask (fixture), ==, 7);
+  g_autoptr (CubeValue) list = cube_plugins_describe (fixture->plugins);
+  g_assert_cmpstr (version_of_first (list), ==, "2");
+}
+
+static void
+test_written (Fixture *fixture, gconstpointer unused)
+{
+  g_autofree char *path = put (fixture, "good");
+  int fd = open (path, O_WRONLY | O_CLOEXEC), reader = open (path, O_RDONLY | O_CLOEXEC);
+  gboolean has_leases = fcntl (reader, F_SETLEASE, F_RDLCK) != 0 && errno == EAGAIN;
+  close (reader);
+  if (has_leases)
+    refused (fixture, path, "somebody is writing the file");
+  else
+    g_test_skip ("this file system has no leases");
+  close (fd);
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, NULL));
+}
+
+/* The old one is stopped when the last call on it has ended, the new one answers meanwhile. */
+static void
+test_in_use (Fixture *fixture, gconstpointer unused)
+{
+  g_autofree char *path = put (fixture, "good");
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, NULL));
+  g_assert_true (cube_plugins_start (fixture->plugins, NULL, NULL));
+  const CubeImpl *held = cube_registry_lookup (fixture->registry, CUBE_SCORE_PLUGIN, "sample");
+  const CubeScoreOps *ops = held->ops;
+  gpointer state = held->state;
+  g_free (put (fixture, "newer"));
+  gint64 before = g_get_monotonic_time ();
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, NULL));
+  g_assert_cmpint (g_get_monotonic_time () - before, <, G_USEC_PER_SEC); /* nobody waited */
+  g_assert_cmpint (ops->score (state, NULL, NULL, NULL, NULL), ==, 7);
+  g_assert_cmpint (ask (fixture), ==, 7);
+  cube_impl_unref (held);
+  while (ops->score (state, NULL, NULL, NULL, NULL) == 7)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpint (ask (fixture), ==, 7);
+}
+
+/* Those that cannot make way say so, and are whole again when their file is. */
+static void
+test_stays (Fixture *fixture, gconstpointer is_pinned)
+{
+  g_autofree char *path = put (fixture, is_pinned != NULL ? "good" : "kept");
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, NULL));
+  g_assert_true (cube_plugins_start (fixture->plugins, NULL, NULL));
+  const CubeImpl *held = cube_registry_lookup (fixture->registry, CUBE_SCORE_PLUGIN, "sample");
+  if (is_pinned != NULL)
+    cube_registry_pin (fixture->registry, held);
+  cube_impl_unref (held);
+  g_free (put (fixture, "newer"));
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, NULL));
+  g_autoptr (CubeValue) list = cube_plugins_describe (fixture->plugins);
+  g_assert_cmpstr (version_of_first (list), ==, "1");
+  g_assert_cmpstr (message_of_first (list), ==, "its file was replaced; in use, it runs on as it was until cube is restarted");
+  g_autofree char *other = sample ("newer");
+  g_autoptr (GError) error = NULL;
+  g_assert_false (cube_plugins_load_file (fixture->plugins, other, &error)); /* nor by a file elsewhere */
+  g_assert_nonnull (strstr (error->message, "it runs on as it was until cube is restarted"));
+  g_assert_cmpint (ask (fixture), ==, 7);
+  g_free (put (fixture, is_pinned != NULL ? "good" : "kept"));
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, NULL));
+  g_autoptr (CubeValue) again = cube_plugins_describe (fixture->plugins);
+  g_assert_null (message_of_first (again));
+}
+
+/* Touched, or written again as it was: nothing is loaded anew. */
+static void
+test_touched (Fixture *fixture, gconstpointer unused)
+{
+  g_autofree char *path = put (fixture, "good");
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, NULL));
+  g_assert_true (cube_plugins_start (fixture->plugins, NULL, NULL));
+  guint64 before = cube_registry_generation (fixture->registry, CUBE_SCORE_PLUGIN);
+  g_free (put (fixture, "good"));
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, NULL));
+  g_assert_cmpuint (cube_registry_generation (fixture->registry, CUBE_SCORE_PLUGIN), ==, before);
+  g_free (put (fixture, "newer"));
+  g_assert_true (cube_plugins_load_file (fixture->plugins, path, NULL));
+  g_assert_cmpuint (cube_registry_generation (fixture->registry, CUBE_SCORE_PLUGIN), ==, before + 1); /* never none in between */
+}
+
 static void
 test_same_name (Fixture *fixture, gconstpointer unused)
 {
@@ -247,11 +381,18 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   samples = argv[1];
+  g_unsetenv ("CUBE_PLUGINS_IN_PLACE");
 #define TEST(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
   TEST ("/plugin/good", test_good);
   TEST ("/plugin/refusals", test_refusals);
   TEST ("/plugin/old-minor", test_old_minor);
   TEST ("/plugin/replacing", test_replacing);
+  TEST ("/plugin/cut", test_cut);
+  TEST ("/plugin/written", test_written);
+  TEST ("/plugin/in-use", test_in_use);
+  TEST ("/plugin/touched", test_touched);
+  g_test_add ("/plugin/kept", Fixture, NULL, set_up, test_stays, tear_down);
+  g_test_add ("/plugin/pinned", Fixture, "pinned", set_up, test_stays, tear_down);
   TEST ("/plugin/same-name", test_same_name);
   TEST ("/plugin/builtin", test_builtin);
   g_test_add_func ("/plugin/configuration", test_configuration);

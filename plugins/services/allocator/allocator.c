@@ -393,4 +393,4 @@ static const CubeInterfaceImpl impls[] = {
 
 CUBE_PLUGIN_DEFINE (.name = "services-allocator", .version = "1", .description = "cluster IPs and node ports of services",
                     .license = "Apache-2.0", .impls = impls, .load = allocator_load, .start = allocator_start, .stop = allocator_stop,
-                    .unload = allocator_unload);
+                    .unload = allocator_unload, .is_kept = TRUE);
