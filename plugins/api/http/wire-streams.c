@@ -11,6 +11,7 @@ typedef struct {
 typedef struct {
   GOutputStream parent_instance;
   HttpWire *wire;
+  CubeLoop *loop;
 } WireOutput;
 
 /* ---- sources ----
@@ -160,10 +161,60 @@ blocking_read (GInputStream *stream, void *buffer, gsize size, GCancellable *can
   return input_read (G_POLLABLE_INPUT_STREAM (stream), buffer, size, error);
 }
 
+/* libsoup closes a chunked body's stream asynchronously, which GLib does on a thread of its own: the last chunk is written from there. */
+typedef struct {
+  WireOutput *stream;
+  const void *buffer;
+  gsize size;
+  GMutex lock;
+  GCond cond;
+  gboolean is_written, is_done;
+  GError *error;
+} Handed;
+
+static void
+handed_write (gpointer data)
+{
+  Handed *handed = data;
+  handed->is_written = has_wire (handed->stream->wire, &handed->error)
+                       && http_wire_append (handed->stream->wire, handed->buffer, handed->size, &handed->error);
+}
+
+/* Also when the loop has ended before it came to it. */
+static void
+handed_done (gpointer data)
+{
+  Handed *handed = data;
+  g_mutex_lock (&handed->lock);
+  handed->is_done = TRUE;
+  g_cond_signal (&handed->cond);
+  g_mutex_unlock (&handed->lock);
+}
+
 static gssize
 blocking_write (GOutputStream *stream, const void *buffer, gsize size, GCancellable *cancellable, GError **error)
 {
-  return output_write (G_POLLABLE_OUTPUT_STREAM (stream), buffer, size, error);
+  Handed handed = { .stream = (WireOutput *) stream, .buffer = buffer, .size = size };
+  if (cube_loop_is_current (handed.stream->loop))
+    handed_write (&handed);
+  else
+    {
+      g_mutex_init (&handed.lock);
+      g_cond_init (&handed.cond);
+      cube_loop_post (handed.stream->loop, handed_write, &handed, handed_done);
+      g_mutex_lock (&handed.lock);
+      while (!handed.is_done)
+        g_cond_wait (&handed.cond, &handed.lock);
+      g_mutex_unlock (&handed.lock);
+      g_mutex_clear (&handed.lock);
+      g_cond_clear (&handed.cond);
+    }
+  if (handed.is_written)
+    return (gssize) size;
+  if (handed.error == NULL)
+    has_wire (NULL, &handed.error);
+  g_propagate_error (error, handed.error);
+  return -1;
 }
 
 static void
@@ -269,6 +320,7 @@ http_wire_init_streams (HttpWire *wire)
   wire->out = g_object_new (output_type, NULL);
   ((WireInput *) wire->in)->wire = wire;
   ((WireOutput *) wire->out)->wire = wire;
+  ((WireOutput *) wire->out)->loop = wire->conn->worker->loop;
 }
 
 void

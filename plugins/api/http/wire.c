@@ -298,20 +298,26 @@ http_wire_send (HttpWire *wire, const void *buffer, gsize size, GError **error)
   return (gssize) size;
 }
 
+gboolean
+http_wire_append (HttpWire *wire, const void *buffer, gsize size, GError **error)
+{
+  if (!is_usable (wire, error))
+    return FALSE;
+  wire->plain = g_realloc (wire->plain, wire->plain_length + size);
+  memcpy (wire->plain + wire->plain_length, buffer, size);
+  wire->plain_length += size;
+  http_engine_queue (wire);
+  return TRUE;
+}
+
 gssize
 http_wire_write (HttpWire *wire, const void *buffer, gsize size, GError **error)
 {
   if (wire->plain_length + size > RECORD)
     return http_wire_send (wire, buffer, size, error);
-  if (!is_usable (wire, error))
-    return -1;
-  if (!send_cipher (wire))
+  if (is_usable (wire, NULL) && !send_cipher (wire))
     return would_block (error);
-  wire->plain = g_realloc (wire->plain, wire->plain_length + size);
-  memcpy (wire->plain + wire->plain_length, buffer, size);
-  wire->plain_length += size;
-  http_engine_queue (wire);
-  return (gssize) size;
+  return http_wire_append (wire, buffer, size, error) ? (gssize) size : -1;
 }
 
 void

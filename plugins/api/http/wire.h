@@ -29,6 +29,8 @@ gssize http_wire_write (HttpWire *wire, const void *buffer, gsize size, GError *
 gssize http_wire_send (HttpWire *wire, const void *buffer, gsize size, GError **error);  /* … and goes out at once */
 gboolean http_wire_can_read (HttpWire *wire);
 gboolean http_wire_can_write (HttpWire *wire);
+/* Never too much: for the few bytes of somebody who cannot wait. */
+gboolean http_wire_append (HttpWire *wire, const void *buffer, gsize size, GError **error);
 /* Encrypts and sends what waits. */
 void http_wire_flush (HttpWire *wire);
 /* Nothing of the peer's is left to read, and nothing will come. */

@@ -18,7 +18,9 @@ typedef struct {
   gnutls_certificate_credentials_t client_credentials;
   int peer;
   gboolean is_step_wise; /* the client's bytes come one by one */
-  guint n_open, n_hung_up, n_freed, n_pushes;
+  guint n_open, n_hung_up, n_freed;
+  GThread *thread;
+  GAsyncQueue *jobs;
 } Fixture;
 
 static Fixture *fixture_now;
@@ -89,6 +91,35 @@ void
 http_conn_hung_up (HttpConn *conn)
 {
   fixture_now->n_hung_up++;
+}
+
+/* The fixture's thread is the worker's loop; others hand over here. */
+typedef struct {
+  CubeTask task;
+  gpointer data;
+  GDestroyNotify destroy;
+} Job;
+
+gboolean
+cube_loop_is_current (CubeLoop *loop)
+{
+  return g_thread_self () == fixture_now->thread;
+}
+
+void
+cube_loop_post (CubeLoop *loop, CubeTask task, gpointer data, GDestroyNotify destroy)
+{
+  Job job = { task, data, destroy };
+  g_async_queue_push (fixture_now->jobs, g_memdup2 (&job, sizeof job));
+}
+
+static void
+run_job (Fixture *fixture, gboolean is_dropped)
+{
+  g_autofree Job *job = g_async_queue_pop (fixture->jobs);
+  if (!is_dropped)
+    job->task (job->data);
+  job->destroy (job->data);
 }
 
 /* One round: what a real engine hears of the socket, and its flush. */
@@ -187,6 +218,8 @@ set_up (Fixture *fixture, gconstpointer data)
   g_autoptr (GError) error = NULL;
   HttpConn *conn = g_new0 (HttpConn, 1);
   fixture_now = fixture;
+  fixture->thread = g_thread_self ();
+  fixture->jobs = g_async_queue_new ();
   fixture->worker.server = &fixture->server;
   fixture->worker.inbox = g_malloc (HTTP_INBOX);
   conn->worker = &fixture->worker;
@@ -218,6 +251,7 @@ tear_down (Fixture *fixture, gconstpointer data)
   http_credentials_unref (fixture->credentials);
   close (fixture->peer);
   g_free (fixture->worker.inbox);
+  g_async_queue_unref (fixture->jobs);
 }
 
 static void
@@ -511,6 +545,40 @@ test_sources (Fixture *fixture, gconstpointer data)
   g_object_unref (in);
 }
 
+static gpointer
+write_elsewhere (gpointer stream)
+{
+  return GINT_TO_POINTER (g_output_stream_write_all (stream, "last chunk", 10, NULL, NULL, NULL));
+}
+
+/* GLib closes libsoup's streams on threads of its own: what they write is written by the worker. */
+static void
+test_other_thread (Fixture *fixture, gconstpointer data)
+{
+  char buffer[64] = "";
+  GOutputStream *out = g_object_ref (g_io_stream_get_output_stream (G_IO_STREAM (fixture->wire)));
+  shake (fixture);
+  http_wire_write (fixture->wire, "first ", 6, NULL);
+  GThread *thread = g_thread_new ("other", write_elsewhere, out);
+  run_job (fixture, FALSE);
+  g_assert_true (GPOINTER_TO_INT (g_thread_join (thread)));
+  turn (fixture);
+  g_assert_cmpint (gnutls_record_recv (fixture->client, buffer, sizeof buffer), ==, 16);
+  g_assert_cmpstr (buffer, ==, "first last chunk");
+  /* the loop ended before it came to it */
+  thread = g_thread_new ("other", write_elsewhere, out);
+  run_job (fixture, TRUE);
+  g_assert_false (GPOINTER_TO_INT (g_thread_join (thread)));
+  /* the connection went away meanwhile */
+  thread = g_thread_new ("other", write_elsewhere, out);
+  g_io_stream_close (G_IO_STREAM (fixture->wire), NULL, NULL);
+  http_engine_let_go (fixture->wire);
+  g_clear_object (&fixture->wire);
+  run_job (fixture, FALSE);
+  g_assert_false (GPOINTER_TO_INT (g_thread_join (thread)));
+  g_object_unref (out);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -529,5 +597,6 @@ main (int argc, char **argv)
   ADD ("/wire/left-while-greeting", NULL, test_left_while_greeting);
   ADD ("/wire/tampered", NULL, test_tampered);
   ADD ("/wire/sources", NULL, test_sources);
+  ADD ("/wire/other-thread", NULL, test_other_thread);
   return g_test_run ();
 }
