@@ -60,6 +60,7 @@ static void
 run_batch (CubeControllerEnv *env, Batch *batch, Create *creates, guint n)
 {
   gboolean is_simulated = cube_context_is_simulated (env->context);
+  CubeLoop *loop = cube_context_get_loop (env->context, "client"); /* env->loop may be waiting for us to end: a controller that stops */
   batch->n_open = n;
   for (guint i = 0; i < n; i++)
     {
@@ -67,7 +68,7 @@ run_batch (CubeControllerEnv *env, Batch *batch, Create *creates, guint n)
       if (is_simulated)
         created (cube_client_execute (env->client, &creates[i].request, &error), error, &creates[i]);
       else
-        cube_client_execute_async (env->client, &creates[i].request, env->loop, created, &creates[i]);
+        cube_client_execute_async (env->client, &creates[i].request, loop, created, &creates[i]);
     }
   g_mutex_lock (&batch->lock);
   while (batch->n_open > 0)
