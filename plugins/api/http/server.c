@@ -291,13 +291,17 @@ bind_socket (const char *address, guint16 port, gboolean is_shared, GError **err
   if (inet == NULL)
     {
       g_set_error (error, CUBE_ERROR, CUBE_ERROR_BAD_REQUEST, "listen address \"%s\" is not an IP address", address);
+      errno = EINVAL;
       return -1;
     }
   g_autoptr (GSocketAddress) socket_address = g_inet_socket_address_new (inet, port);
   struct sockaddr_storage native;
   gssize size = g_socket_address_get_native_size (socket_address);
   if (!g_socket_address_to_native (socket_address, &native, sizeof native, error))
-    return -1;
+    {
+      errno = EINVAL;
+      return -1;
+    }
   int fd = socket (native.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
   if (fd >= 0)
     {
@@ -312,6 +316,7 @@ bind_socket (const char *address, guint16 port, gboolean is_shared, GError **err
     close (fd);
   g_set_error (error, CUBE_ERROR, CUBE_ERROR_SERVICE_UNAVAILABLE, "listen on %s port %u: %s%s", address, port, g_strerror (saved),
                saved == EADDRINUSE ? "; another program has the port: choose another one with --listen ADDR:PORT" : "");
+  errno = saved;
   return -1;
 }
 
@@ -331,9 +336,20 @@ bound_port (int fd)
 static gboolean
 make_sockets (HttpServer *server, const char *address, guint16 *port, guint n, int *fds, GError **error)
 {
-  int probe = bind_socket (address, *port, FALSE, error);
+  g_autoptr (GError) why = NULL;
+  int probe = bind_socket (address, *port, FALSE, &why);
+  /* a server killed a moment ago may not be gone altogether */
+  for (guint i = 0; probe < 0 && errno == EADDRINUSE && i < 10; i++)
+    {
+      g_clear_error (&why);
+      g_usleep (100 * 1000);
+      probe = bind_socket (address, *port, FALSE, &why);
+    }
   if (probe < 0)
-    return FALSE;
+    {
+      g_propagate_error (error, g_steal_pointer (&why));
+      return FALSE;
+    }
   close (probe);
   for (guint i = 0; i < n; i++)
     {
