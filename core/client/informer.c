@@ -60,8 +60,12 @@ static void
 on_timer_start (gpointer data)
 {
   CubeInformer *informer = data;
+  CubeTimer *timer;
 
-  g_clear_pointer (&informer->timer, cube_timer_cancel);
+  g_mutex_lock (&informer->lock); /* cube_informer_new () on another thread has noted the timer */
+  timer = g_steal_pointer (&informer->timer);
+  g_mutex_unlock (&informer->lock);
+  cube_timer_cancel (timer);
   start (informer);
 }
 
@@ -133,7 +137,9 @@ restart (CubeInformer *informer, const GError *error)
   g_clear_pointer (&informer->watch, cube_watch_free);
   if (g_error_matches (error, CUBE_ERROR, CUBE_ERROR_TIMEOUT) || g_error_matches (error, CUBE_ERROR, CUBE_ERROR_EXPIRED))
     {
-      schedule (informer, on_timer_start, 0);
+      g_mutex_lock (&informer->lock);
+  schedule (informer, on_timer_start, 0);
+  g_mutex_unlock (&informer->lock);
       return;
     }
   g_debug ("informer of %s: %s; again in %" G_GINT64_FORMAT " ms", informer->resource->resource, error->message, informer->retry_us / 1000);
