@@ -137,9 +137,7 @@ restart (CubeInformer *informer, const GError *error)
   g_clear_pointer (&informer->watch, cube_watch_free);
   if (g_error_matches (error, CUBE_ERROR, CUBE_ERROR_TIMEOUT) || g_error_matches (error, CUBE_ERROR, CUBE_ERROR_EXPIRED))
     {
-      g_mutex_lock (&informer->lock);
-  schedule (informer, on_timer_start, 0);
-  g_mutex_unlock (&informer->lock);
+      schedule (informer, on_timer_start, 0);
       return;
     }
   g_debug ("informer of %s: %s; again in %" G_GINT64_FORMAT " ms", informer->resource->resource, error->message, informer->retry_us / 1000);
@@ -221,7 +219,9 @@ cube_informer_new (CubeClient *client, const CubeResource *resource, const char 
   g_mutex_init (&informer->lock);
   informer->known = g_hash_table_new_full (hash_name, equal_names, (GDestroyNotify) cube_object_unref, NULL);
   informer->retry_us = RETRY_MIN_US;
+  g_mutex_lock (&informer->lock);
   schedule (informer, on_timer_start, 0);
+  g_mutex_unlock (&informer->lock);
   return informer;
 }
 
