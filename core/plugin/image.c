@@ -76,7 +76,7 @@ check_elf (int fd, const struct stat *st, const char *path, GError **error)
   return length;
 }
 
-/* ---- the private copy: what happens to the file later does not happen to us (docs/decisions/004) ---- */
+/* ---- the private copy: what happens to the file later does not happen to us (docs/decisions/005) ---- */
 
 static gboolean
 refuse_busy (const char *path, gboolean *ret_is_busy, GError **error)
