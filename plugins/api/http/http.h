@@ -77,10 +77,9 @@ struct _HttpConn {
   GSocketAddress *address; /* of the peer; this struct is its data */
   HttpPhase phase;
   gint64 since_us;
-  gint64 write_us;     /* how long its client may take nothing of what waits for it */
-  GObject *soup;       /* (weak) libsoup's own of it */
-  gboolean is_used;    /* a request was seen */
-  gboolean is_hung_up; /* the client will say no more */
+  gint64 write_us;  /* how long its client may take nothing of what waits for it */
+  GObject *soup;    /* (weak) libsoup's own of it */
+  gboolean is_used; /* a request was seen */
   gboolean is_certificate_checked;
   gint8 is_loopback;    /* -1 = not looked */
   gboolean is_verified; /* the peer's certificate verifies against the cluster's authority */

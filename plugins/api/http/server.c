@@ -86,8 +86,8 @@ void
 http_conn_abort (HttpConn *conn)
 {
   http_wire_flush (conn->wire);
-  if (http_wire_fd (conn->wire) >= 0)
-    shutdown (http_wire_fd (conn->wire), SHUT_RDWR);
+  if (conn->wire->fd >= 0)
+    shutdown (conn->wire->fd, SHUT_RDWR);
 }
 
 static GInetAddress *
@@ -188,8 +188,8 @@ static gboolean
 reap (HttpConn *conn)
 {
   /* a message still there would be told "disconnected" and then go on reading: only when the server's list alone holds the connection */
-  if (!conn->is_hung_up || conn->phase != HTTP_PHASE_IDLE || conn->soup == NULL || g_atomic_int_get ((gint *) &conn->soup->ref_count) != 1
-      || !http_wire_is_over (conn->wire))
+  if (!conn->wire->is_hung_up || conn->phase != HTTP_PHASE_IDLE || conn->soup == NULL
+      || g_atomic_int_get ((gint *) &conn->soup->ref_count) != 1 || !http_wire_is_over (conn->wire))
     return FALSE;
   g_signal_emit_by_name (conn->soup, "disconnected"); /* the server lets go of it */
   return TRUE;
@@ -199,7 +199,6 @@ void
 http_conn_hung_up (HttpConn *conn)
 {
   HttpWorker *worker = conn->worker;
-  conn->is_hung_up = TRUE;
   if (worker->reaper == NULL)
     worker->reaper = cube_loop_after (worker->loop, REAP_US, reap_all, worker, NULL);
 }
@@ -215,7 +214,7 @@ reap_all (gpointer data)
     {
       HttpConn *conn = l->data;
       next = l->next;
-      if (!reap (conn) && conn->is_hung_up && conn->phase == HTTP_PHASE_IDLE)
+      if (!reap (conn) && conn->wire->is_hung_up && conn->phase == HTTP_PHASE_IDLE)
         is_any = TRUE; /* libsoup has not read the end yet */
     }
   if (is_any && !g_atomic_int_get (&worker->server->is_stopping))
@@ -278,7 +277,7 @@ request_ended (SoupServer *soup, SoupServerMessage *msg, gpointer data)
   if (conn == NULL || conn->phase == HTTP_PHASE_STREAMING)
     return;
   http_conn_set_phase (conn, HTTP_PHASE_IDLE);
-  if (conn->is_hung_up)
+  if (conn->wire->is_hung_up)
     http_conn_hung_up (conn);
 }
 

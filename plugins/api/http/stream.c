@@ -27,7 +27,7 @@ stream_destroy (HttpStream *stream)
 {
   http_wire_watch (stream->wire, NULL, NULL);
   if (stream->queue_length > stream->queue_at || stream->is_dead) /* nobody takes it any more */
-    http_conn_abort (http_wire_conn (stream->wire));
+    http_conn_abort (stream->wire->conn);
   g_io_stream_close (G_IO_STREAM (stream->wire), NULL, NULL);
   g_clear_object (&stream->early);
   g_clear_object (&stream->wire);
@@ -126,7 +126,7 @@ http_stream_write (HttpStream *stream, const void *bytes, gsize length)
   if (done < 0)
     {
       stream->is_dead = TRUE; /* closed() comes from the loop: the caller may be in the middle of something */
-      http_conn_abort (http_wire_conn (stream->wire));
+      http_conn_abort (stream->wire->conn);
       return FALSE;
     }
   if ((gsize) done < length)
@@ -154,7 +154,7 @@ flush (HttpStream *stream)
     }
   stream->queue_at += (gsize) done;
   if (stream->is_finishing && done > 0)
-    http_conn_set_phase (http_wire_conn (stream->wire), HTTP_PHASE_WRITING);
+    http_conn_set_phase (stream->wire->conn, HTTP_PHASE_WRITING);
   if (stream->queue_at < stream->queue_length)
     return TRUE;
   g_clear_pointer (&stream->queue, g_free);
@@ -236,7 +236,7 @@ http_stream_finish (HttpStream *stream)
     http_stream_free (stream); /* the wire lets the peer read to the end */
   else
     {
-      http_conn_set_phase (http_wire_conn (stream->wire), HTTP_PHASE_WRITING); /* bounds it */
+      http_conn_set_phase (stream->wire->conn, HTTP_PHASE_WRITING); /* bounds it */
       http_stream_hold (stream, FALSE);
     }
 }
@@ -259,7 +259,7 @@ HttpStream *
 http_stream_steal (HttpWorker *worker, SoupServerMessage *msg, const HttpStreamOps *ops, gpointer owner)
 {
   HttpConn *conn = http_conn_get (msg);
-  if (conn == NULL || http_wire_fd (conn->wire) < 0)
+  if (conn == NULL || conn->wire->fd < 0)
     return NULL;
   HttpWire *wire = g_object_ref (conn->wire);
   g_autoptr (GIOStream) io = soup_server_message_steal_connection (msg);
@@ -280,7 +280,7 @@ http_stream_steal (HttpWorker *worker, SoupServerMessage *msg, const HttpStreamO
   g_queue_push_tail_link (&worker->streams, &stream->link);
   guint stalled_ms = STALLED_MS;
   conn->write_us = STALLED_MS * G_GINT64_CONSTANT (1000);
-  setsockopt (http_wire_fd (wire), IPPROTO_TCP, TCP_USER_TIMEOUT, &stalled_ms, sizeof stalled_ms);
+  setsockopt (wire->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stalled_ms, sizeof stalled_ms);
   http_wire_watch (wire, wire_ready, stream);
   http_engine_poke (wire);
   return stream;

@@ -487,18 +487,6 @@ http_wire_dispatch (HttpWire *wire, guint events)
     http_conn_hung_up (wire->conn);
 }
 
-HttpConn *
-http_wire_conn (HttpWire *wire)
-{
-  return wire->conn;
-}
-
-int
-http_wire_fd (HttpWire *wire)
-{
-  return wire->fd;
-}
-
 HttpWire *
 http_wire_new (HttpConn *conn, int fd, HttpCredentials *credentials, GError **error)
 {

@@ -14,8 +14,6 @@ typedef void (*HttpWireReady) (gpointer owner, guint events /* EPOLL… */);
 
 /* Owns `fd` and `conn`, which is freed with it. (transfer full); NULL: GnuTLS refuses; `fd` and `conn` are the caller's then. */
 HttpWire *http_wire_new (HttpConn *conn, int fd, HttpCredentials *credentials, GError **error);
-HttpConn *http_wire_conn (HttpWire *wire);
-int http_wire_fd (HttpWire *wire); /* -1 = closed */
 
 typedef enum { HTTP_WIRE_FAILED = -1, HTTP_WIRE_SHAKING, HTTP_WIRE_OPEN } HttpWireShake;
 /* Goes on with the handshake as far as what has come allows. */
@@ -66,7 +64,7 @@ struct _HttpWire {
   gsize raw_at, raw_length, plain_length, cipher_at, cipher_length;
   GList flush_link, linger_link;
   gint64 closed_us;
-  int fd;
+  int fd;                /* -1 = closed */
   guint is_readable : 1; /* as far as we know */
   guint is_writable : 1;
   guint is_hung_up : 1; /* the peer's last byte is in the socket */

@@ -399,7 +399,7 @@ test_slow_reader (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (gnutls_record_recv (fixture->client, bytes, 1), ==, 0); /* an orderly end */
   shutdown (fixture->peer, SHUT_WR);
   turn (fixture);
-  g_assert_cmpint (http_wire_fd (fixture->wire), ==, -1);
+  g_assert_cmpint (fixture->wire->fd, ==, -1);
 }
 
 /* A client that still talks when the server closes gets the answer whole. */
@@ -414,11 +414,11 @@ test_close_unread (Fixture *fixture, gconstpointer data)
   say (fixture, "and more");
   g_assert_cmpint (gnutls_record_recv (fixture->client, buffer, sizeof buffer), ==, 6);
   g_assert_cmpstr (buffer, ==, "enough");
-  g_assert_cmpint (http_wire_fd (fixture->wire), >=, 0);
+  g_assert_cmpint (fixture->wire->fd, >=, 0);
   turn (fixture);
   shutdown (fixture->peer, SHUT_WR);
   turn (fixture);
-  g_assert_cmpint (http_wire_fd (fixture->wire), ==, -1);
+  g_assert_cmpint (fixture->wire->fd, ==, -1);
 }
 
 static void
