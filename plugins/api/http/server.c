@@ -214,7 +214,7 @@ reap_all (gpointer data)
     {
       HttpConn *conn = l->data;
       next = l->next;
-      if (!reap (conn) && conn->wire->is_hung_up && conn->phase == HTTP_PHASE_IDLE)
+      if (!reap (conn) && conn->wire->is_hung_up && !conn->wire->is_closed && conn->phase == HTTP_PHASE_IDLE)
         is_any = TRUE; /* libsoup has not read the end yet */
     }
   if (is_any && !g_atomic_int_get (&worker->server->is_stopping))

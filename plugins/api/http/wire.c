@@ -474,9 +474,10 @@ http_wire_dispatch (HttpWire *wire, guint events)
       if (events & EPOLLOUT)
         http_engine_touch (wire);
       discard (wire);
-      if (wire->is_broken || wire->is_ended)
+      gboolean is_sent = wire->cipher_length == wire->cipher_at;
+      if (wire->is_broken || (is_sent && wire->is_ended))
         http_wire_cut (wire);
-      else if (wire->cipher_length == wire->cipher_at)
+      else if (is_sent)
         shutdown (wire->fd, SHUT_WR);
     }
   else if (!wire->is_open)

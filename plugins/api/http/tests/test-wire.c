@@ -402,6 +402,32 @@ test_slow_reader (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (fixture->wire->fd, ==, -1);
 }
 
+/* … though it has said its last word before. */
+static void
+test_slow_reader_left (Fixture *fixture, gconstpointer data)
+{
+  gsize total = 64 * 1000, n_sent = 0;
+  g_autofree guint8 *bytes = g_malloc0 (total);
+  shake (fixture);
+  for (; http_wire_can_write (fixture->wire); n_sent++)
+    g_assert_cmpint (http_wire_send (fixture->wire, bytes, total, NULL), ==, (gssize) total);
+  shutdown (fixture->peer, SHUT_WR);
+  turn (fixture);
+  g_io_stream_close (G_IO_STREAM (fixture->wire), NULL, NULL);
+  turn (fixture); /* the peer's end is heard again while something waits */
+  gsize wanted = n_sent * total, got = 0;
+  for (guint i = 0; i < 1000 && got < wanted; i++)
+    {
+      ssize_t n;
+      while ((n = gnutls_record_recv (fixture->client, bytes, total)) > 0)
+        got += (gsize) n;
+      turn (fixture);
+    }
+  g_assert_cmpuint (got, ==, wanted);
+  turn (fixture);
+  g_assert_cmpint (fixture->wire->fd, ==, -1);
+}
+
 /* A client that still talks when the server closes gets the answer whole. */
 static void
 test_close_unread (Fixture *fixture, gconstpointer data)
@@ -589,6 +615,7 @@ main (int argc, char **argv)
   ADD ("/wire/gather", NULL, test_gather);
   ADD ("/wire/slow-reader", GINT_TO_POINTER (FALSE), test_slow_reader);
   ADD ("/wire/slow-reader-gathered", GINT_TO_POINTER (TRUE), test_slow_reader);
+  ADD ("/wire/slow-reader-left", NULL, test_slow_reader_left);
   ADD ("/wire/close-unread", NULL, test_close_unread);
   ADD ("/wire/hang-up", GINT_TO_POINTER (FALSE), test_hang_up);
   ADD ("/wire/hang-up-orderly", GINT_TO_POINTER (TRUE), test_hang_up);
